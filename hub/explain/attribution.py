@@ -1,0 +1,89 @@
+"""Integrated gradients (Sundararajan et al. 2017) and Grad-CAM (Selvaraju et al. 2017) over a batch's dict of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medhub.errors import MedHubError
+from medhub.modeling import MedModel
+
+
+def integrated_gradients(
+    model: MedModel,
+    batch: dict[str, Tensor],
+    *,
+    name: str,
+    label: int,
+    layer: nn.Module | None = None,
+    baseline: Tensor | None = None,
+    steps: int = 32,
+) -> Tensor:
+    """Return the attribution of `batch[name]` to output `label`, of the same shape (batch, ...).
+
+    With `layer` (an embedding, for inputs that are indices) the attribution is that of the layer's output, of shape
+    (batch, ..., width). `baseline` is the input that says nothing: zeros unless given. The attributions of an example
+    sum to the difference between its logit and the baseline's, up to the integration error of `steps`.
+    """
+    captum = _captum()
+    inputs = batch[name]
+    with _evaluating(model):
+        method: object
+        if layer is None:
+            method = captum.IntegratedGradients(_logits_of(model, batch, name))
+            inputs = inputs.float()
+        else:
+            method = captum.LayerIntegratedGradients(_logits_of(model, batch, name), layer)
+        baseline = torch.zeros_like(inputs) if baseline is None else baseline
+        return method.attribute(  # type: ignore[attr-defined]
+            inputs, baselines=baseline, target=label, n_steps=steps, internal_batch_size=max(len(inputs), 64)
+        ).detach()
+
+
+def grad_cam(model: MedModel, batch: dict[str, Tensor], *, name: str, label: int, layer: nn.Module) -> Tensor:
+    """Return where a convolutional `layer` looked for output `label`: (batch, 1, *spatial of `batch[name]`), >= 0."""
+    captum = _captum()
+    inputs = batch[name]
+    with _evaluating(model):
+        method = captum.LayerGradCam(_logits_of(model, batch, name), layer)
+        coarse = method.attribute(inputs, target=label, relu_attributions=True).detach()
+    mode = {3: "linear", 4: "bilinear", 5: "trilinear"}[coarse.ndim]
+    return nn.functional.interpolate(coarse, size=inputs.shape[2:], mode=mode, align_corners=False)
+
+
+def _logits_of(model: MedModel, batch: dict[str, Tensor], name: str) -> Callable[[Tensor], Tensor]:
+    """Make a function of the one tensor; the batch's others are repeated as Captum stacks its integration steps."""
+    others = {key: value for key, value in batch.items() if key not in (name, "labels")}
+
+    def logits(inputs: Tensor) -> Tensor:
+        repeats = len(inputs) // len(batch[name])
+        repeated = {key: value.repeat(repeats, *[1] * (value.ndim - 1)) for key, value in others.items()}
+        return model(**{name: inputs}, **repeated)["logits"]
+
+    return logits
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode with gradients enabled; afterwards all is as before."""
+    was_training = model.training
+    model.eval()
+    try:
+        # cuDNN refuses a recurrent network's backward pass in evaluation mode
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            yield
+    finally:
+        model.train(was_training)
+        model.zero_grad(set_to_none=True)
+
+
+def _captum() -> Any:
+    try:
+        import captum.attr
+    except ImportError as error:
+        raise MedHubError("explanations need Captum; pip install 'medhub[trust]'") from error
+    return captum.attr

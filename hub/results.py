@@ -1,0 +1,133 @@
+"""What a prediction returns: typed records that turn into dicts, JSON and pictures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+NOTICE = "For research only. Not a medical device; not for diagnosis or treatment."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Which weights, processor and code made a result."""
+
+    model: str
+    task: str
+    weights_sha256: str
+    processor_sha256: str
+    plugin: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Which parts of one input spoke for a label.
+
+    `values` has one figure a part (atom, pixel, position), positive where the part raised the label's score;
+    `parts` names them where they have names. `picture` shows them over the input.
+    """
+
+    method: str
+    label: str
+    values: NDArray[np.floating]
+    parts: tuple[str, ...] = ()
+    picture: Image | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model says about one input. Subclasses add the task's own fields."""
+
+    input: str
+    provenance: Provenance | None = None
+    explanation: Explanation | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists, dicts, numbers and strings; pictures are left out."""
+        return _plain(self)
+
+    def to_json(self) -> str:
+        """Return `to_dict()` as indented JSON."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    def to_picture(self) -> Image:
+        """Draw the result for a person, with the research-only notice."""
+        from medhub.pictures import result_picture
+
+        return result_picture(self.title(), self.bars(), self.explanation.picture if self.explanation else None)
+
+    def title(self) -> str:
+        """Say the result in one line."""
+        return self.input
+
+    def bars(self) -> dict[str, float]:
+        """Figures between 0 and 1 to draw as bars, by name."""
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassPrediction(Prediction):
+    """One of several classes: calibrated probabilities, and the conformal set of classes that cannot be ruled out.
+
+    `abstained` is true when that set does not hold exactly one class: the model then does not decide.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+    possible: tuple[str, ...] | None = None
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the model cannot tell, at its stated coverage."""
+        return self.possible is not None and len(self.possible) != 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields and `abstained`."""
+        return {**super().to_dict(), "abstained": self.abstained}
+
+    def title(self) -> str:
+        """Say the class, its probability, and whether the model abstains."""
+        said = f"{self.label} ({self.probabilities[self.label]:.0%})"
+        return f"{said}, not certain" if self.abstained else said
+
+    def bars(self) -> dict[str, float]:
+        """Return the probability of each class."""
+        return self.probabilities
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiLabelPrediction(Prediction):
+    """Several yes-or-no labels: a calibrated probability each, and "yes", "no" or "uncertain" at the stated coverage."""
+
+    probabilities: dict[str, float]
+    decisions: dict[str, str] | None = None
+
+    def title(self) -> str:
+        """Say the most probable label."""
+        top = max(self.probabilities, key=self.probabilities.__getitem__)
+        return f"{self.input}: {top} {self.probabilities[top]:.0%}"
+
+    def bars(self) -> dict[str, float]:
+        """Return the probability of each label."""
+        return self.probabilities
+
+
+def _plain(value: Any) -> Any:
+    """Turn a result into what JSON knows."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name != "picture"}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return value

@@ -1,0 +1,12 @@
+"""The tasks of this repository: a task's id, and the package under plugins/ that registers it."""
+
+if __name__ != "medhub.plugins":
+    raise ImportError(
+        f"this folder is the package 'medhub.plugins', but it was imported as {__name__!r}; "
+        "install MedHub (pip install -e .) and import medhub.plugins"
+    )
+
+PLUGINS = {
+    "imaging/classification": "imaging.classification",
+    "chem/toxicity": "chem.toxicity",
+}
