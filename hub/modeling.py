@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -109,7 +110,7 @@ class MedModel(PreTrainedModel):
             model, info = super().from_pretrained(
                 pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
             )
-        except RuntimeError as error:
+        except (RuntimeError, SafetensorError) as error:
             raise WeightsError(
                 f"the weights in {pretrained_model_name_or_path} do not fit {cls.__name__}: {error}"
             ) from error

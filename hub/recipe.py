@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from medhub.data import Splits, check_labels, load_data, prepare
+from medhub.data import Splits, load_data, prepare
 from medhub.errors import ConfigError, LoadError, SplitError, suggest
 from medhub.evaluation import Report, calibrate, evaluate
 from medhub.predictor import Predictor, from_pretrained, model_folder
@@ -99,17 +99,16 @@ def run(
     say: Say = lambda line: None,
     progress: Progress | None = None,
     resume: bool = True,
-) -> tuple[Predictor, Report]:
+) -> Report | None:
     """Run a recipe and write the model folder: weights, config, processor, recipe, report and card.
 
     `say` gets one line a step, `progress` the training's course. An interrupted run leaves its checkpoint in
-    `folder`/checkpoint and goes on from there when it is run again. Returns the model as `from_pretrained` loads it
-    from the folder, and its report on the test split.
+    `folder`/checkpoint and goes on from there when it is run again. Returns the report on the test split; under
+    `accelerate launch`, where all processes train and the first one does the rest, the others return None.
     """
     folder = Path(folder)
     task = get(recipe.task)
     splits = load_splits(task, recipe.data, split=recipe.split, seed=recipe.seed, say=say)
-    check_labels(splits)
     say(splits.describe())
 
     config = make_config(task, recipe, label_names=splits.label_names)
@@ -126,6 +125,8 @@ def run(
         settings=settings, folder=folder / "checkpoint", metric=task.metric(task.metrics[0]),
         progress=progress, resume=resume,
     )  # fmt: skip
+    if outcome.rank > 0:
+        return None
 
     calibrate(outcome.model, processor, parts["validation"])
     Predictor(task, outcome.model, processor).save(folder)
@@ -135,7 +136,7 @@ def run(
         task, outcome.model, processor, splits, seed=recipe.seed, command=f"medhub evaluate {shlex.quote(str(folder))}"
     )
     publish(folder, task, report, splits, recipe=recipe, settings=settings, outcome=outcome)
-    return from_pretrained(folder), report
+    return report
 
 
 def reevaluate(

@@ -40,9 +40,10 @@ def train(
     )  # fmt: skip
     folder = out or Path("runs") / f"{task.replace('/', '-')}-{data and Path(data).stem or 'default'}-seed{seed}"
     with training_progress() as progress:
-        predictor, report = run(recipe, folder, say=_say, progress=progress, resume=resume)
-    _show(report, as_json=json)
-    _say(f"wrote {folder}: {predictor!r}")
+        report = run(recipe, folder, say=_say, progress=progress, resume=resume)
+    if report is not None:  # the first of several processes has it
+        _show(report, as_json=json)
+        _say(f"wrote {folder}")
 
 
 def evaluate(
@@ -157,5 +158,7 @@ def _show(report: Any, *, as_json: bool) -> None:
     if as_json:
         print_json(report.to_dict())
         return
-    title, headers, rows = report.to_table()
-    print_table(headers, rows, title=title)
+    headers, *rows = report.to_table()
+    print_table(headers, rows, title=f"{report.dataset}, {report.split} split, {report.rows['test']:,} test rows")
+    if report.difference:
+        print(report.difference)

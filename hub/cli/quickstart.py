@@ -30,7 +30,7 @@ def quickstart(
     _say(f"1/4 {found.id}: {found.summary}")
     recipe = Recipe(task=task, data=data)
     with training_progress() as progress:
-        _, report = run(recipe, folder, say=_say, progress=progress)
+        report = run(recipe, folder, say=_say, progress=progress)
     _show(report, as_json=False)
 
     _say(f"2/4 loading the model back from {folder}")

@@ -79,14 +79,14 @@ def check(
             raise typer.BadParameter(f"no rule {name!r}{suggest(name, known)} Rules: {', '.join(known)}")
     failed = 0
     records = []
-    for id in registry.tasks() if every else [str(task)]:
+    for id in registry.tasks() if every else [task or ""]:
         for outcome in run_checks(registry.get(id), only=only):
             failed += not outcome.passed
-            records.append({"task": id, "rule": outcome.rule.name, "passed": outcome.passed, "message": outcome.message})
+            records.append({"task": id, "rule": outcome.name, "passed": outcome.passed, "message": outcome.message})
             if not json:
                 mark = "ok  " if outcome.passed else "FAIL"
-                print(f"{mark} {id}  {outcome.rule.name:24} {outcome.seconds:5.1f} s  {outcome.rule.sentence}")
-                if not outcome.passed:
+                print(f"{mark} {id}  {outcome.name:24} {outcome.seconds:5.1f} s  {outcome.rule.sentence}")
+                if outcome.message:
                     print(f"     {outcome.message}")
     if json:
         print_json(records)

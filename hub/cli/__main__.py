@@ -1,0 +1,5 @@
+"""`python -m medhub.cli` is the `medhub` command."""
+
+from medhub.cli import main
+
+main()

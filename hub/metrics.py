@@ -1,0 +1,190 @@
+"""Metrics: a name, a function of scores and targets, and what a perfect and a blind prediction get.
+
+`scores` and `targets` are arrays whose first axis is the example, so that a bootstrap can draw examples from both.
+For classes, scores are probabilities of shape (examples, classes), targets are class numbers of shape (examples,), and
+the decided class is the most probable one; of two classes, number 1 is the finding. For multi-label tasks both have the
+shape (examples, labels), a NaN target is a missing label, and a probability of 0.5 decides for the label. Figures of a
+single label or class are averaged over those that have one (macro average).
+
+The formulas are written out because a bootstrap calls each one thousands of times, and scikit-learn's checks of its
+input cost thirty times what the arithmetic costs. Tests hold every one to scikit-learn's and torchmetrics' values. A
+task adds its own metrics in a `metrics.py` with the same `METRICS` table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of merit.
+
+    `compute(scores, targets)` returns a float, NaN where the sample cannot tell (one class only). `best` is what a
+    perfect prediction gets; `chance` what a constant one gets, None where that depends on the data.
+    """
+
+    name: str
+    compute: Callable[[NDArray, NDArray], float]
+    best: float
+    chance: float | None = None
+    higher_is_better: bool = True
+
+
+def _outcomes(scores: Array, targets: NDArray) -> Array:
+    """Return targets as one 0/1 column a class or label, NaN where unknown."""
+    return (targets[:, None] == np.arange(scores.shape[1])).astype(float) if targets.ndim == 1 else targets
+
+
+def _decisions(scores: Array, targets: NDArray) -> Array:
+    """Return what is decided as one 0/1 column a class or label."""
+    if targets.ndim == 1:
+        return _outcomes(scores, scores.argmax(axis=1))
+    return (scores >= 0.5).astype(float)
+
+
+def _macro(compute: Callable[[Array, Array], float], predicted: Array, outcomes: Array) -> float:
+    """Average a binary figure over the columns in which it is defined, leaving missing labels out."""
+    values = []
+    for guess, truth in zip(predicted.T, outcomes.T, strict=True):
+        known = ~np.isnan(truth)
+        if known.any():
+            values.append(compute(guess[known], truth[known]))
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else NAN
+
+
+def _ranked(compute: Callable[[Array, Array], float], scores: Array, targets: NDArray) -> float:
+    """Average a figure of the order of scores."""
+    return _macro(compute, *_finding(scores, _outcomes(scores, targets), targets))
+
+
+def _decided(compute: Callable[[Array, Array], float], scores: Array, targets: NDArray) -> float:
+    """Average a figure of decisions."""
+    return _macro(compute, *_finding(_decisions(scores, targets), _outcomes(scores, targets), targets))
+
+
+def _finding(predicted: Array, outcomes: Array, targets: NDArray) -> tuple[Array, Array]:
+    """Keep only class 1 of two classes, as medicine reports the finding and not its absence."""
+    two_classes = targets.ndim == 1 and predicted.shape[1] == 2
+    return (predicted[:, 1:], outcomes[:, 1:]) if two_classes else (predicted, outcomes)
+
+
+def _curve(score: Array, truth: Array) -> tuple[Array, Array]:
+    """Count true and false positives at each distinct threshold, from the highest score down, starting at (0, 0)."""
+    order = np.argsort(-score)
+    score, truth = score[order], truth[order]
+    last_of_ties = np.flatnonzero(np.append(score[1:] != score[:-1], True))
+    true_positives = np.cumsum(truth)[last_of_ties]
+    return np.append(0.0, true_positives), np.append(0.0, last_of_ties + 1 - true_positives)
+
+
+def _auroc(score: Array, truth: Array) -> float:
+    """Area under the receiver operating characteristic, ties counting half."""
+    if not 0 < truth.sum() < len(truth):
+        return NAN
+    true_positives, false_positives = _curve(score, truth)
+    return float(np.trapezoid(true_positives, false_positives) / (true_positives[-1] * false_positives[-1]))
+
+
+def _auprc(score: Array, truth: Array) -> float:
+    """Average precision: precision at each threshold, weighted by the recall that the threshold adds."""
+    if not 0 < truth.sum() < len(truth):
+        return NAN
+    true_positives, false_positives = (counts[1:] for counts in _curve(score, truth))
+    precision = true_positives / (true_positives + false_positives)
+    return float(np.sum(np.diff(true_positives, prepend=0.0) * precision) / true_positives[-1])
+
+
+def _sensitivity(decided: Array, truth: Array) -> float:
+    return float(decided[truth == 1].mean()) if truth.any() else NAN
+
+
+def _specificity(decided: Array, truth: Array) -> float:
+    return float(1 - decided[truth == 0].mean()) if not truth.all() else NAN
+
+
+def _precision(decided: Array, truth: Array) -> float:
+    """Share of findings that are true; 0 where nothing was found though something is there."""
+    if decided.any():
+        return float(truth[decided == 1].mean())
+    return 0.0 if truth.any() else NAN
+
+
+def _f1(decided: Array, truth: Array) -> float:
+    found_and_true = decided.sum() + truth.sum()
+    return float(2 * (decided * truth).sum() / found_and_true) if found_and_true else NAN
+
+
+def _accuracy(scores: Array, targets: NDArray) -> float:
+    """Share of right decisions, over all known labels together."""
+    if targets.ndim == 1:
+        return float(np.mean(scores.argmax(axis=1) == targets))
+    known = ~np.isnan(targets)
+    return float(np.mean(_decisions(scores, targets)[known] == targets[known])) if known.any() else NAN
+
+
+def _matthews(scores: Array, targets: NDArray) -> float:
+    """Correlation of decision and truth; of several classes at once by Gorodkin (2004), equation 8."""
+    decided, outcomes = _decisions(scores, targets), _outcomes(scores, targets)
+    if targets.ndim == 1:
+        return _correlation(decided, outcomes)
+    return _macro(_correlation, decided, outcomes)
+
+
+def _correlation(decided: Array, truth: Array) -> float:
+    decided, truth = decided - decided.mean(axis=0), truth - truth.mean(axis=0)
+    spread, spread_of_truth = np.sum(decided**2), np.sum(truth**2)
+    if not spread_of_truth > 0:
+        return NAN
+    return float(np.sum(decided * truth) / np.sqrt(spread * spread_of_truth)) if spread > 0 else 0.0
+
+
+def _brier(scores: Array, targets: NDArray) -> float:
+    """Mean squared distance between probability and outcome (Brier 1950), halved for classes: in [0, 1]."""
+    distance = (scores - _outcomes(scores, targets)) ** 2
+    if targets.ndim == 1:
+        return float(distance.sum(axis=1).mean() / 2)
+    known = ~np.isnan(targets)
+    return float(distance[known].mean()) if known.any() else NAN
+
+
+def _calibration_error(scores: Array, targets: NDArray, bins: int = 15) -> float:
+    """Expected calibration error of the decision over equal-width bins (Guo et al. 2017, equation 3)."""
+    if targets.ndim == 1:
+        confidence, correct = scores.max(axis=1), scores.argmax(axis=1) == targets
+    else:
+        known = ~np.isnan(targets)
+        score, truth = scores[known], targets[known]
+        confidence, correct = np.maximum(score, 1 - score), (score >= 0.5) == (truth == 1)
+    if not len(confidence):
+        return NAN
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    # a bin's gap weighs as its share of the examples, so that its counts cancel
+    gaps = np.bincount(bin_of, weights=correct - confidence.astype(float))
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("auroc", partial(_ranked, _auroc), best=1.0, chance=0.5),
+        Metric("auprc", partial(_ranked, _auprc), best=1.0),
+        Metric("accuracy", _accuracy, best=1.0),
+        Metric("sensitivity", partial(_decided, _sensitivity), best=1.0),
+        Metric("specificity", partial(_decided, _specificity), best=1.0),
+        Metric("precision", partial(_decided, _precision), best=1.0),
+        Metric("f1", partial(_decided, _f1), best=1.0),
+        Metric("mcc", _matthews, best=1.0, chance=0.0),
+        Metric("brier", _brier, best=0.0, higher_is_better=False),
+        Metric("ece", _calibration_error, best=0.0, higher_is_better=False),
+    )
+}

@@ -1,0 +1,106 @@
+"""From a task's name to a folder that can be loaded, evaluated again, and pushed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import medhub
+from medhub.errors import ConfigError, LoadError, SplitError, UnknownDataset
+from medhub.recipe import RECIPE_FILE, Recipe, read_recipe, reevaluate, run
+from medhub.registry import get, tasks
+
+RECIPE = Recipe(task="chem/toxicity", data="synthetic", architecture="dnn", settings={"epochs": 2})
+BUILT_IN = [id for id in tasks() if medhub.find(id).distribution == "medhub"]
+
+
+@pytest.fixture
+def trained(tmp_path: Path, cache: Path) -> Path:
+    run(RECIPE, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_every_number_is_made_again(trained: Path) -> None:
+    first = json.loads((trained / "evaluation.json").read_text())
+    again = json.loads(json.dumps(reevaluate(trained).to_dict()))
+    assert again["models"] == first["models"]
+    assert again["split_sha256"] == first["split_sha256"]
+
+
+def test_the_same_recipe_makes_the_same_weights(trained: Path, tmp_path: Path) -> None:
+    run(read_recipe(trained), tmp_path / "again")
+    for name in ("model.safetensors", "config.json", "processor.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (trained / name).read_bytes(), name
+
+
+def test_another_seed_makes_other_weights(trained: Path, tmp_path: Path) -> None:
+    run(replace(RECIPE, seed=1), tmp_path / "other")
+    assert (tmp_path / "other/model.safetensors").read_bytes() != (trained / "model.safetensors").read_bytes()
+
+
+def test_the_folder_predicts_with_calibrated_decisions(trained: Path) -> None:
+    result = medhub.from_pretrained(trained).predict("CCO")
+    assert set(result.decisions.values()) <= {"yes", "no", "uncertain"}
+
+
+def test_the_card_is_complete(trained: Path) -> None:
+    from medhub.publishing import check_card
+
+    assert check_card(trained) == []
+
+
+def test_the_command_is_on_the_card(trained: Path) -> None:
+    command = "medhub train chem/toxicity --data synthetic --architecture dnn --seed 0 --setting epochs=2"
+    assert RECIPE.command == command
+    assert command in (trained / "README.md").read_text()
+
+
+def test_a_split_that_is_no_longer_the_same_is_refused(trained: Path) -> None:
+    path = trained / RECIPE_FILE
+    values = json.loads(path.read_text())
+    values["data"]["split_sha256"] = "0" * 64
+    path.write_text(json.dumps(values))
+    with pytest.raises(SplitError, match="was trained on split 000000000000"):
+        reevaluate(trained)
+
+
+def test_a_folder_without_a_recipe_says_what_to_do(trained: Path) -> None:
+    (trained / RECIPE_FILE).unlink()
+    with pytest.raises(LoadError, match="name them with --data"):
+        reevaluate(trained)
+
+
+def test_a_recipe_with_an_odd_key_is_refused(trained: Path) -> None:
+    values = json.loads((trained / RECIPE_FILE).read_text())
+    values["recipe"]["sed"] = 1
+    (trained / RECIPE_FILE).write_text(json.dumps(values))
+    with pytest.raises(LoadError, match="did you mean 'seed'"):
+        read_recipe(trained)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"config": {"drpout": 0.1}}, ConfigError, "did you mean 'dropout'"),
+        ({"settings": {"epoch": 2}}, ConfigError, "did you mean 'epochs'"),
+        ({"architecture": "dn"}, ConfigError, "did you mean 'dnn'"),
+        ({"data": "clintx"}, UnknownDataset, "did you mean 'clintox'"),
+        ({"split": "grop"}, SplitError, "did you mean 'group'"),
+    ],
+)
+def test_a_misspelt_word_is_refused_before_anything_is_trained(
+    change: dict[str, object], error: type[Exception], said: str, tmp_path: Path, cache: Path
+) -> None:
+    with pytest.raises(error, match=said):
+        run(replace(RECIPE, **change), tmp_path / "model")
+    assert not (tmp_path / "model" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("id", BUILT_IN)
+def test_every_task_runs_on_its_synthetic_data(id: str, tmp_path: Path, cache: Path) -> None:
+    report = run(Recipe(task=id, data="synthetic", settings={"epochs": 1}), tmp_path / "model")
+    assert set(report.numbers) == set(get(id).metrics)
+    assert repr(medhub.from_pretrained(tmp_path / "model")).startswith(f"<Predictor {id}")
