@@ -47,12 +47,13 @@ class Column:
 class ColumnWriter:
     """Appends rows to one column's file in constant memory; a context that closes the file."""
 
-    def __init__(self, folder: Path, name: str, first: NDArray) -> None:
-        """Open the file of the column `name`, all of whose rows must be like the `first`."""
+    def __init__(self, folder: Path, name: str, first: NDArray, *, ragged: bool) -> None:
+        """Open the file of the column `name`, all of whose rows must be like the `first`, in length too unless ragged."""
         if not name.isidentifier():
             raise InputError(f"a feature cannot be called {name!r}; it must be the name of an argument of `forward`")
         self.name = name
         self._first = np.asarray(first)
+        self._ragged = ragged
         self._folder = folder
         self._file = _values_path(folder, name).open("wb")
         self._lengths = array("q")
@@ -71,10 +72,11 @@ class ColumnWriter:
                 f"feature {self.name!r} holds {row.dtype}, but only numbers can be stored; "
                 "turn text into numbers in Processor.features"
             )
-        if row.dtype != first.dtype or row.ndim != first.ndim or row.shape[1:] != first.shape[1:]:
+        fixed = 1 if self._ragged else 0  # the first axis from which all rows must agree
+        if row.dtype != first.dtype or row.ndim != first.ndim or row.shape[fixed:] != first.shape[fixed:]:
             raise InputError(
                 f"feature {self.name!r} is {row.dtype} of shape {row.shape}, but in row 0 it is {first.dtype} of shape "
-                f"{first.shape}; only the length of the first axis may differ"
+                f"{first.shape}; only the length of the first axis may differ, and of a column in Processor.RAGGED only"
             )
         self._file.write(row.astype(_little_endian(row.dtype), copy=False).tobytes())
         self._lengths.append(len(row) if row.ndim else 1)
@@ -83,7 +85,7 @@ class ColumnWriter:
         """Bring everything onto the disk and return what the rows had in common."""
         _sync(self._file)
         shape: tuple[int | None, ...] = self._first.shape
-        if len(set(self._lengths)) > 1:
+        if self._ragged:
             shape = (None, *shape[1:])
             offsets = np.concatenate([[0], np.cumsum(self._lengths)]).astype("<i8")
             with _offsets_path(self._folder, self.name).open("wb") as file:

@@ -36,8 +36,8 @@ LAYOUT_VERSION = 1
 class Features:
     """The prepared columns of a data set, row by row as the data set has them.
 
-    A column whose rows have one shape is taken as a stacked array; one whose rows differ in length along the first
-    axis (ragged) as a list of views, which are not to be written into.
+    A column is taken as a stacked array, but one that the processor calls ragged, whose rows differ in length along
+    the first axis, as a list of views, which are not to be written into.
     """
 
     columns: dict[str, Column]
@@ -141,7 +141,8 @@ def _write(
             arrays = _arrays_of(rows, index, processor)
             if index == 0:
                 writers = {
-                    name: files.enter_context(ColumnWriter(folder, name, array)) for name, array in arrays.items()
+                    name: files.enter_context(ColumnWriter(folder, name, array, ragged=name in processor.RAGGED))
+                    for name, array in arrays.items()
                 }
             if arrays.keys() != writers.keys():
                 raise InputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,6 +18,8 @@ from medhub.processing import Processor
 @dataclass(kw_only=True)
 class WordProcessor(Processor):
     """Makes of "12a" its letters, one number each, and a fixed vector of the letters' sum."""
+
+    RAGGED: ClassVar[tuple[str, ...]] = ("letters", "tokens")
 
     width: int = 3
 

@@ -77,10 +77,22 @@ def test_rows_one_by_one(cache: Path, make_rows, processor) -> None:
         features[5]
 
 
-def test_without_ragged_columns_there_are_no_lengths(cache: Path, make_rows, processor) -> None:
+def test_a_ragged_column_stays_one_where_all_lengths_happen_to_be_equal(cache: Path, make_rows, processor) -> None:
     features = prepare(make_rows(["abc", "def"]), processor)
+    assert features.lengths is not None
+    assert features.lengths.tolist() == [3, 3]
+    assert "lengths" in processor.collate(features.take(np.array([0, 1])))
+
+
+def test_without_ragged_columns_there_are_no_lengths(cache: Path, make_rows, make_processor) -> None:
+    class Fixed(make_processor):
+        RAGGED = ()
+
+    features = prepare(make_rows(["abc", "def"]), Fixed())
     assert features.lengths is None
     assert features.take(np.array([0, 1]))["letters"].shape == (2, 3)
+    with pytest.raises(InputError, match=r"Processor\.RAGGED"):
+        prepare(make_rows(["abc", "de"]), Fixed())
 
 
 def test_rows_of_length_zero(storage, cache: Path, make_rows, make_processor) -> None:
