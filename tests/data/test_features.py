@@ -165,7 +165,7 @@ def test_edited_code_is_noticed(cache: Path, make_rows, tmp_path: Path, monkeypa
         f"import numpy as np\n{style}\n"
         + textwrap.dedent(f"""
             class CountProcessor:
-                sha256 = "0"
+                sha256, RAGGED = "0", ()
                 def read(self, raw): return raw
                 def features(self, sample): return {{"count": np.array({call}(sample))}}
                 def targets(self, row): return {{}}
@@ -268,7 +268,7 @@ KILLED = """
     from medhub.data import prepare
 
     class LengthProcessor:
-        sha256 = "0"
+        sha256, RAGGED = "0", ()
         def read(self, raw): return raw
         def features(self, sample): return {"length": np.array(len(sample))}
         def targets(self, row): return {"labels": np.array(row["labels"])}
