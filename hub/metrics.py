@@ -13,7 +13,7 @@ task adds its own metrics in a `metrics.py` with the same `METRICS` table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -44,103 +44,122 @@ def _outcomes(scores: Array, targets: NDArray) -> Array:
     return (targets[:, None] == np.arange(scores.shape[1])).astype(float) if targets.ndim == 1 else targets
 
 
-def _decisions(scores: Array, targets: NDArray) -> Array:
-    """Return what is decided as one 0/1 column a class or label."""
+def _decisions(scores: Array, targets: NDArray) -> NDArray[np.bool_]:
+    """Return what is decided as one column a class or label."""
     if targets.ndim == 1:
-        return _outcomes(scores, scores.argmax(axis=1))
-    return (scores >= 0.5).astype(float)
+        return scores.argmax(axis=1)[:, None] == np.arange(scores.shape[1])
+    return scores >= 0.5
 
 
-def _macro(compute: Callable[[Array, Array], float], predicted: Array, outcomes: Array) -> float:
-    """Average a binary figure over the columns in which it is defined, leaving missing labels out."""
-    values = []
-    for guess, truth in zip(predicted.T, outcomes.T, strict=True):
-        known = ~np.isnan(truth)
-        if known.any():
-            values.append(compute(guess[known], truth[known]))
-    defined = [value for value in values if not np.isnan(value)]
-    return float(np.mean(defined)) if defined else NAN
+def _finding(columns: NDArray, targets: NDArray) -> NDArray:
+    """Keep only class 1 of two classes, as medicine reports the finding and not its absence."""
+    return columns[:, 1:] if targets.ndim == 1 and columns.shape[1] == 2 else columns
+
+
+def _macro(values: Sequence[float] | Array) -> float:
+    """Average over the labels or classes for which there is a value."""
+    defined = np.asarray(values)[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else NAN
 
 
 def _ranked(compute: Callable[[Array, Array], float], scores: Array, targets: NDArray) -> float:
     """Average a figure of the order of scores."""
-    return _macro(compute, *_finding(scores, _outcomes(scores, targets), targets))
-
-
-def _decided(compute: Callable[[Array, Array], float], scores: Array, targets: NDArray) -> float:
-    """Average a figure of decisions."""
-    return _macro(compute, *_finding(_decisions(scores, targets), _outcomes(scores, targets), targets))
-
-
-def _finding(predicted: Array, outcomes: Array, targets: NDArray) -> tuple[Array, Array]:
-    """Keep only class 1 of two classes, as medicine reports the finding and not its absence."""
-    two_classes = targets.ndim == 1 and predicted.shape[1] == 2
-    return (predicted[:, 1:], outcomes[:, 1:]) if two_classes else (predicted, outcomes)
+    values = []
+    outcomes = _finding(_outcomes(scores, targets), targets)
+    for score, truth in zip(_finding(scores, targets).T, outcomes.T, strict=True):
+        known = ~np.isnan(truth)
+        if 0 < truth[known].sum() < known.sum():  # there is nothing to rank where all are alike
+            values.append(compute(score[known], truth[known]))
+    return _macro(values)
 
 
 def _curve(score: Array, truth: Array) -> tuple[Array, Array]:
-    """Count true and false positives at each distinct threshold, from the highest score down, starting at (0, 0)."""
+    """Count true and false positives at each distinct threshold, from the highest score down."""
     order = np.argsort(-score)
     score, truth = score[order], truth[order]
     last_of_ties = np.flatnonzero(np.append(score[1:] != score[:-1], True))
     true_positives = np.cumsum(truth)[last_of_ties]
-    return np.append(0.0, true_positives), np.append(0.0, last_of_ties + 1 - true_positives)
+    return true_positives, last_of_ties + 1 - true_positives
 
 
 def _auroc(score: Array, truth: Array) -> float:
     """Area under the receiver operating characteristic, ties counting half."""
-    if not 0 < truth.sum() < len(truth):
-        return NAN
-    true_positives, false_positives = _curve(score, truth)
+    true_positives, false_positives = (np.append(0.0, counts) for counts in _curve(score, truth))
     return float(np.trapezoid(true_positives, false_positives) / (true_positives[-1] * false_positives[-1]))
 
 
 def _auprc(score: Array, truth: Array) -> float:
     """Average precision: precision at each threshold, weighted by the recall that the threshold adds."""
-    if not 0 < truth.sum() < len(truth):
-        return NAN
-    true_positives, false_positives = (counts[1:] for counts in _curve(score, truth))
+    true_positives, false_positives = _curve(score, truth)
     precision = true_positives / (true_positives + false_positives)
     return float(np.sum(np.diff(true_positives, prepend=0.0) * precision) / true_positives[-1])
 
 
-def _sensitivity(decided: Array, truth: Array) -> float:
-    return float(decided[truth == 1].mean()) if truth.any() else NAN
+@dataclass(frozen=True)
+class _Counts:
+    """True and false positives, false and true negatives of each label or class, unknown labels left out."""
+
+    tp: Array
+    fp: Array
+    fn: Array
+    tn: Array
+
+    @classmethod
+    def of(cls, scores: Array, targets: NDArray) -> _Counts:
+        found = _finding(_decisions(scores, targets), targets)
+        outcomes = _finding(_outcomes(scores, targets), targets)
+        yes, no = outcomes == 1, outcomes == 0
+        counted = (found & yes, found & no, ~found & yes, ~found & no)
+        return cls(*(rows.sum(axis=0).astype(float) for rows in counted))
 
 
-def _specificity(decided: Array, truth: Array) -> float:
-    return float(1 - decided[truth == 0].mean()) if not truth.all() else NAN
+def _ratio(part: Array, whole: Array) -> Array:
+    """Divide, with NaN for what would be divided by 0."""
+    return np.divide(part, whole, out=np.full_like(part, NAN), where=whole > 0)
 
 
-def _precision(decided: Array, truth: Array) -> float:
+def _sensitivity(scores: Array, targets: NDArray) -> float:
+    n = _Counts.of(scores, targets)
+    return _macro(_ratio(n.tp, n.tp + n.fn))
+
+
+def _specificity(scores: Array, targets: NDArray) -> float:
+    n = _Counts.of(scores, targets)
+    return _macro(_ratio(n.tn, n.tn + n.fp))
+
+
+def _precision(scores: Array, targets: NDArray) -> float:
     """Share of findings that are true; 0 where nothing was found though something is there."""
-    if decided.any():
-        return float(truth[decided == 1].mean())
-    return 0.0 if truth.any() else NAN
+    n = _Counts.of(scores, targets)
+    return _macro(np.where((n.tp + n.fp == 0) & (n.fn > 0), 0.0, _ratio(n.tp, n.tp + n.fp)))
 
 
-def _f1(decided: Array, truth: Array) -> float:
-    found_and_true = decided.sum() + truth.sum()
-    return float(2 * (decided * truth).sum() / found_and_true) if found_and_true else NAN
+def _f1(scores: Array, targets: NDArray) -> float:
+    n = _Counts.of(scores, targets)
+    return _macro(_ratio(2 * n.tp, 2 * n.tp + n.fp + n.fn))
 
 
 def _accuracy(scores: Array, targets: NDArray) -> float:
     """Share of right decisions, over all known labels together."""
     if targets.ndim == 1:
         return float(np.mean(scores.argmax(axis=1) == targets))
-    known = ~np.isnan(targets)
-    return float(np.mean(_decisions(scores, targets)[known] == targets[known])) if known.any() else NAN
+    n = _Counts.of(scores, targets)
+    return float(_ratio((n.tp + n.tn).sum(), (n.tp + n.tn + n.fp + n.fn).sum()))
 
 
 def _matthews(scores: Array, targets: NDArray) -> float:
     """Correlation of decision and truth; of several classes at once by Gorodkin (2004), equation 8."""
-    decided, outcomes = _decisions(scores, targets), _outcomes(scores, targets)
     if targets.ndim == 1:
-        return _correlation(decided, outcomes)
-    return _macro(_correlation, decided, outcomes)
+        return _correlation(_decisions(scores, targets), _outcomes(scores, targets))
+    n = _Counts.of(scores, targets)
+    decided_alike = (n.tp + n.fp == 0) | (n.tn + n.fn == 0)
+    spread = np.sqrt((n.tp + n.fp) * (n.tp + n.fn) * (n.tn + n.fp) * (n.tn + n.fn))
+    both_there = (n.tp + n.fn > 0) & (n.tn + n.fp > 0)
+    return _macro(np.where(decided_alike & both_there, 0.0, _ratio(n.tp * n.tn - n.fp * n.fn, spread)))
 
 
-def _correlation(decided: Array, truth: Array) -> float:
+def _correlation(decided: NDArray, truth: NDArray) -> float:
+    """Correlate two tables of 0/1 columns as if each row were one value; 0 where one decision is always made."""
     decided, truth = decided - decided.mean(axis=0), truth - truth.mean(axis=0)
     spread, spread_of_truth = np.sum(decided**2), np.sum(truth**2)
     if not spread_of_truth > 0:
@@ -179,10 +198,10 @@ METRICS: dict[str, Metric] = {
         Metric("auroc", partial(_ranked, _auroc), best=1.0, chance=0.5),
         Metric("auprc", partial(_ranked, _auprc), best=1.0),
         Metric("accuracy", _accuracy, best=1.0),
-        Metric("sensitivity", partial(_decided, _sensitivity), best=1.0),
-        Metric("specificity", partial(_decided, _specificity), best=1.0),
-        Metric("precision", partial(_decided, _precision), best=1.0),
-        Metric("f1", partial(_decided, _f1), best=1.0),
+        Metric("sensitivity", _sensitivity, best=1.0),
+        Metric("specificity", _specificity, best=1.0),
+        Metric("precision", _precision, best=1.0),
+        Metric("f1", _f1, best=1.0),
         Metric("mcc", _matthews, best=1.0, chance=0.0),
         Metric("brier", _brier, best=0.0, higher_is_better=False),
         Metric("ece", _calibration_error, best=0.0, higher_is_better=False),

@@ -1,0 +1,38 @@
+"""What a model is worth: its scores, metrics with intervals beside the baselines', calibration, and the report.
+
+    report = evaluate(task, model, processor, splits, seed=0)
+    report.numbers["auroc"]        # Estimate(value=..., low=..., high=...)
+    print(report.to_markdown())
+"""
+
+from medhub.evaluation.bootstrap import Estimate, draw_groups, estimate, replicate
+from medhub.evaluation.calibration import (
+    Calibration,
+    Coverage,
+    calibrate,
+    conformal_thresholds,
+    fit_temperature,
+    measure_coverage,
+)
+from medhub.evaluation.comparison import evaluate
+from medhub.evaluation.report import Difference, Report, code_version
+from medhub.evaluation.scores import predict_logits, predict_scores
+
+__all__ = [
+    "Calibration",
+    "Coverage",
+    "Difference",
+    "Estimate",
+    "Report",
+    "calibrate",
+    "code_version",
+    "conformal_thresholds",
+    "draw_groups",
+    "estimate",
+    "evaluate",
+    "fit_temperature",
+    "measure_coverage",
+    "predict_logits",
+    "predict_scores",
+    "replicate",
+]

@@ -1,0 +1,128 @@
+"""Evaluation: the network beside the task's baselines, on the same test rows and the same bootstrap draws."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medhub.errors import BrokenPlugin
+from medhub.evaluation.bootstrap import estimate, replicate
+from medhub.evaluation.calibration import Coverage, measure_coverage
+from medhub.evaluation.report import EXAMPLES, POSITIVE, Difference, Report, code_version
+from medhub.evaluation.scores import predict_scores
+from medhub.metrics import Metric
+
+if TYPE_CHECKING:
+    from medhub.data import Splits
+    from medhub.modeling import MedConfig, MedModel
+    from medhub.processing import Processor
+    from medhub.registry import Task
+
+
+def evaluate(
+    task: Task,
+    model: MedModel,
+    processor: Processor,
+    splits: Splits,
+    *,
+    baselines: bool = True,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    command: str | None = None,
+) -> Report:
+    """Measure a model on the test split, beside the task's baselines fitted on the same training rows.
+
+    Every metric of the task comes with a 95 % interval from `bootstrap` draws of the test split's groups. `seed` is the
+    baselines' and the draws'; `command` is what makes the report again (None: the one that runs). Raises BrokenPlugin
+    when a baseline's scores have another shape than the network's.
+    """
+    from medhub.data import prepare
+
+    network = model.config.architecture or type(model).__name__
+    scores, targets = predict_scores(model, prepare(splits.test, processor), processor)
+    all_scores = {network: scores}
+    if baselines:
+        all_scores |= score_baselines(task, splits, like=scores, seed=seed)
+    metrics = [task.metric(name) for name in task.metrics]
+    groups = splits.test["group"]
+    values = {name: [metric.compute(each, targets) for metric in metrics] for name, each in all_scores.items()}
+    replicates = replicate(all_scores, targets, groups, metrics, replicates=bootstrap, seed=seed)
+    models = {
+        name: {metric.name: estimate(values[name][j], replicates[:, i, j]) for j, metric in enumerate(metrics)}
+        for i, name in enumerate(values)
+    }
+    return Report(
+        task=task.id,
+        dataset=splits.source.name if splits.source else "own data",
+        split=splits.split,
+        rows={name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
+        groups=len(set(groups)),
+        data_sha256=splits.data_sha256,
+        split_sha256=splits.split_sha256,
+        seed=seed,
+        bootstrap=len(replicates),
+        command=command if command is not None else shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        commit=code_version(),
+        network=network,
+        models=models,
+        lower_is_better=tuple(metric.name for metric in metrics if not metric.higher_is_better),
+        difference=compare({name: each[0] for name, each in values.items()}, replicates[:, :, 0], metrics[0]),
+        labels=measure_labels(scores, targets, metrics, names=splits.label_names),
+        coverage=_coverage(scores, targets, model.config, names=splits.label_names),
+    )
+
+
+def score_baselines(task: Task, splits: Splits, *, like: NDArray, seed: int) -> dict[str, NDArray]:
+    """Fit the task's baselines on the training rows, and return their scores of the test rows by name."""
+    scores = {}
+    for name, baseline in task.module("baselines").BASELINES.items():
+        scores[name] = np.asarray(baseline(splits.train, splits.test, labels=splits.label_names, seed=seed))
+        if scores[name].shape != like.shape:
+            raise BrokenPlugin(
+                f"{task.id}: baseline {name!r} gives scores of shape {scores[name].shape}, but the network's have "
+                f"shape {like.shape}; correct it in {task.package}/baselines.py"
+            )
+    return scores
+
+
+def compare(values: dict[str, float], replicates: NDArray, metric: Metric) -> Difference | None:
+    """Return the first model's advantage over the best of the others, from replicates of shape (replicates, models)."""
+    sign = 1 if metric.higher_is_better else -1
+    network, *others = [sign * value for value in values.values()]
+    if np.isnan(others).all():  # or there are none
+        return None
+    best = int(np.nanargmax(others)) + 1
+    replicates = sign * replicates
+    return Difference(
+        metric=metric.name,
+        baseline=list(values)[best],
+        advantage=estimate(network - others[best - 1], replicates[:, 0] - replicates[:, best]),
+    )
+
+
+def measure_labels(
+    scores: NDArray, targets: NDArray, metrics: list[Metric], *, names: tuple[str, ...]
+) -> dict[str, dict[str, float | None]] | None:
+    """Return the metrics of each label of a multi-label task; None for a task of another kind."""
+    if targets.ndim != 2 or targets.shape != scores.shape or len(names) != targets.shape[1]:
+        return None
+    labels: dict[str, dict[str, float | None]] = {}
+    for j, name in enumerate(names):
+        known = ~np.isnan(targets[:, j])
+        score, truth = scores[known, j : j + 1], targets[known, j : j + 1]
+        labels[name] = {EXAMPLES: int(known.sum()), POSITIVE: int(truth.sum())}
+        for metric in metrics:
+            value = metric.compute(score, truth)
+            labels[name][metric.name] = None if np.isnan(value) else float(value)
+    return labels
+
+
+def _coverage(scores: NDArray, targets: NDArray, config: MedConfig, *, names: tuple[str, ...]) -> Coverage | None:
+    if config.conformal_thresholds is None:
+        return None
+    return measure_coverage(scores, targets, config.conformal_thresholds, promised=config.coverage, names=names)

@@ -1,0 +1,77 @@
+"""A network's scores for a whole split, in the order of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers.utils import ModelOutput
+
+from medhub.errors import WeightsError
+
+if TYPE_CHECKING:
+    from medhub.data import Features
+    from medhub.modeling import MedModel
+    from medhub.processing import Processor
+
+
+def predict_scores(
+    model: MedModel, features: Features, processor: Processor, *, batch_size: int = 256
+) -> tuple[NDArray, NDArray]:
+    """Return (scores, targets) of prepared rows, both in row order.
+
+    Scores are `processor.scores` with the first axis the row; targets are the column `labels`. Rows of differing shape
+    come as arrays of objects, one array a row. The network answers in evaluation mode, on the device where it is, and
+    is left in the mode in which it was found. Raises WeightsError when a score is not a number.
+    """
+    return _predict(model, features, processor, batch_size, lambda outputs: processor.scores(outputs, model.config))
+
+
+def predict_logits(
+    model: MedModel, features: Features, processor: Processor, *, batch_size: int = 256
+) -> tuple[NDArray, NDArray]:
+    """Return (logits, targets) of prepared rows as `predict_scores` does: what calibration is fitted on."""
+    return _predict(model, features, processor, batch_size, lambda outputs: outputs["logits"].float().cpu().numpy())
+
+
+def _predict(
+    model: MedModel,
+    features: Features,
+    processor: Processor,
+    batch_size: int,
+    read: Callable[[ModelOutput], NDArray | Sequence[NDArray]],
+) -> tuple[NDArray, NDArray]:
+    # rows of like length stand together, so that little is padded
+    order = np.arange(len(features)) if features.lengths is None else np.argsort(features.lengths, kind="stable")
+    values, targets = [], []
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(order), batch_size):
+                columns = dict(features.take(order[start : start + batch_size]))
+                targets.append(_rows(columns.pop("labels")))
+                batch = {name: tensor.to(model.device) for name, tensor in processor.collate(columns).items()}
+                values.append(_rows(read(model(**batch))))
+    finally:
+        model.train(was_training)
+    if any(value.dtype.kind == "f" and np.isnan(value).any() for value in values):
+        raise WeightsError(
+            f"{type(model).__name__} gives scores that are not numbers: its weights are not finite, or its training "
+            "diverged; train it with a lower learning rate or with gradient clipping"
+        )
+    back = np.argsort(order)
+    return np.concatenate(values)[back], np.concatenate(targets)[back]
+
+
+def _rows(values: NDArray | Sequence[NDArray]) -> NDArray:
+    """Return an array whose first axis is the row, of objects where the rows differ in shape."""
+    if isinstance(values, np.ndarray):
+        return values
+    rows = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        rows[i] = value
+    return rows
