@@ -1,0 +1,1 @@
+"""Chemistry: what its three tasks share (molecules: SMILES, SDF, scaffolds)."""

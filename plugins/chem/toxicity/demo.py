@@ -1,0 +1,48 @@
+"""What goes into the demo page and what comes out; the page itself is the same for every task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medhub.results import MultiLabelPrediction
+
+EXAMPLES = {
+    "bisphenol A": "CC(C)(c1ccc(O)cc1)c1ccc(O)cc1",
+    "estradiol": "C[C@]12CC[C@H]3[C@@H](CCc4cc(O)ccc43)[C@@H]1CC[C@@H]2O",
+    "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
+    "flutamide": "CC(C)C(=O)Nc1ccc([N+](=O)[O-])c(C(F)(F)F)c1",
+    "benzo[a]pyrene": "c1ccc2c(c1)cc1ccc3cccc4ccc2c1c34",
+}
+"""A plastic's building block, a hormone, a painkiller, an anti-androgen that harms the liver, a carcinogen of smoke."""
+
+
+def inputs() -> list[Any]:
+    """Return the components that a visitor fills in."""
+    import gradio
+
+    return [gradio.Textbox(label="SMILES of one molecule", placeholder="CC(=O)Oc1ccccc1C(=O)O", lines=2)]
+
+
+def raw(smiles: str) -> str:
+    """Turn the components' values into what the processor reads."""
+    return smiles
+
+
+def examples() -> list[list[str]]:
+    """Return well-known molecules, a row each."""
+    return [[smiles] for smiles in EXAMPLES.values()]
+
+
+def outputs() -> list[Any]:
+    """Return the components that show a result; the page adds the drawing of the atoms."""
+    import gradio
+
+    return [
+        gradio.Label(label="Probability of each toxicity", num_top_classes=12),
+        gradio.Textbox(label="Read as", info="largest organic part, uncharged", interactive=False),
+    ]
+
+
+def draw(result: MultiLabelPrediction) -> list[Any]:
+    """Return the values of the output components."""
+    return [result.probabilities, result.input]
