@@ -1,0 +1,1 @@
+"""Imaging: what its three tasks share (reading DICOM, NIfTI and pictures)."""

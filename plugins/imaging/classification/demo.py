@@ -1,0 +1,53 @@
+"""What goes into the demo page and what comes out; the page itself is the same for every task."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from medhub.results import ClassPrediction
+
+from ..files import read_image
+from ..image import Image
+from .data import synthetic
+
+
+def inputs() -> list[Any]:
+    """Return the components that a visitor fills in."""
+    import gradio
+
+    label = "Image: PNG, JPEG, DICOM or NIfTI; several DICOM files are one series"
+    # browsers know no type of these files, so that only their names can be asked for, and DICOM often has none
+    return [gradio.File(label=label, file_count="multiple", type="filepath")]
+
+
+def raw(files: list[str] | None) -> Image:
+    """Turn the uploaded files into one input: the slices of one study."""
+    return read_image(files or [])
+
+
+def examples() -> list[list[Any]]:
+    """Return a made-up study of each label, as files in a temporary folder."""
+    folder = Path(tempfile.mkdtemp(prefix="medhub-examples-"))
+    rows = synthetic(size=4).rows
+    firsts = [rows["labels"][:].index(label) for label in sorted(set(rows["labels"]))]
+    studies = []
+    for first in firsts:
+        paths = [folder / slice_["path"] for slice_ in rows[first]["input"]]
+        for path, slice_ in zip(paths, rows[first]["input"], strict=True):
+            path.write_bytes(slice_["bytes"])
+        studies.append([[str(path) for path in paths]])
+    return studies
+
+
+def outputs() -> list[Any]:
+    """Return the components that show a result; the page adds the picture of the explanation."""
+    import gradio
+
+    return [gradio.Label(label="Class")]
+
+
+def draw(result: ClassPrediction) -> list[Any]:
+    """Return the values of the output components."""
+    return [result.probabilities]

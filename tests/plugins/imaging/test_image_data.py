@@ -1,0 +1,198 @@
+"""The rows of imaging/classification: synthetic, public and the user's own; and the baselines on them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import medhub
+from medhub.data import load_data
+from medhub.errors import InputError, LabelError
+from medhub.plugins.imaging.classification.baselines import majority, pixel_regression
+from medhub.plugins.imaging.classification.config import ImageClassificationConfig
+from medhub.plugins.imaging.classification.data import DATASETS, own_files, synthetic
+from medhub.plugins.imaging.classification.processing import ImageClassificationProcessor
+
+pillow = pytest.importorskip("PIL.Image")
+pydicom = pytest.importorskip("pydicom")
+DICOM = Path(pydicom.data.__file__).parent / "test_files"
+
+
+def png(path: Path, value: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pillow.fromarray(np.full((8, 8), value, np.uint8)).save(path)
+    return path
+
+
+def dicom(path: Path, *, patient: str, height: float = 0.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = pydicom.dcmread(DICOM / "CT_small.dcm")
+    data.PatientID, data.ImagePositionPatient = patient, [0, 0, height]
+    data.save_as(path)
+    return path
+
+
+def write_csv(path: Path, *rows: list[str]) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+# --- synthetic
+
+
+def test_synthetic_studies_repeat_by_seed():
+    first, again, other = (synthetic(size=6, seed=seed).rows.to_dict() for seed in (0, 0, 1))
+    assert first == again != other
+
+
+def test_synthetic_studies_can_be_told_apart_from_their_middle_slice():
+    splits = load_data(synthetic(size=200), split="group")
+    scores = pixel_regression(splits.train, splits.test, labels=splits.label_names, seed=0)
+    auroc = medhub.get("imaging/classification").metric("auroc").compute
+    assert auroc(scores, np.array(splits.test["labels"][:])) > 0.6
+    guess = majority(splits.train, splits.test, labels=splits.label_names, seed=0)
+    np.testing.assert_allclose(guess.sum(1), 1)
+    assert len(np.unique(guess, axis=0)) == 1
+
+
+# --- own files
+
+
+def test_folder_a_class(tmp_path: Path):
+    png(tmp_path / "ill" / "a.png", 10)
+    png(tmp_path / "ill" / "b.JPG", 20)
+    png(tmp_path / "well" / "c.png", 30)
+    (tmp_path / "well" / "readme.txt").write_text("notes")
+    (tmp_path / "well" / ".DS_Store").write_text("hidden")
+    table = own_files(tmp_path)
+    assert table.label_names == ("ill", "well")
+    assert table.rows["labels"][:] == [0, 0, 1]
+    assert len(set(table.rows["group"])) == 3
+    assert table.dropped == {"file that is no image": 1}
+    assert "patient of 3 of 3 images is unknown" in table.notes[0]
+
+
+def test_equal_images_share_a_group(tmp_path: Path):
+    for name in ("ill/a.png", "ill/b.png", "well/c.png"):
+        png(tmp_path / name, 10)
+    assert len(set(own_files(tmp_path).rows["group"])) == 1
+
+
+def test_dicom_tells_patient_and_modality(tmp_path: Path):
+    dicom(tmp_path / "ill" / "a.dcm", patient="SECRET-1")
+    dicom(tmp_path / "ill" / "b_without_suffix", patient="SECRET-2")
+    dicom(tmp_path / "well" / "c.dcm", patient="SECRET-1", height=3)
+    table = own_files(tmp_path)
+    assert table.rows["group"][:] == ["patient 1", "patient 2", "patient 1"]
+    assert table.rows["modality"][:] == ["CT"] * 3
+    assert table.notes == ()
+    assert "SECRET" not in str(table.rows.to_dict())
+
+
+def test_folder_in_a_class_is_a_series(tmp_path: Path):
+    for number, height in enumerate((5.0, 0.0, 2.5)):
+        dicom(tmp_path / "ill" / "scan" / f"{number}.dcm", patient="1", height=height)
+    png(tmp_path / "well" / "c.png", 30)
+    table = own_files(tmp_path)
+    assert [len(files) for files in table.rows["input"]] == [3, 1]
+    config = ImageClassificationConfig.tiny("cnn_rnn")
+    processor = ImageClassificationProcessor.fit(table.rows, config)
+    assert processor.features(processor.read(table.rows[0]["input"]))["pixel_values"].shape == (3, 1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "message"),
+    [
+        ([], InputError, "no folder a class"),
+        (["loose.png"], InputError, "no folder a class"),
+        (["ill/a.png", "well/notes.txt"], LabelError, "well holds no image"),
+        (["ill/a.png", "well/series/notes.txt"], InputError, "series holds no DICOM file"),
+    ],
+)
+def test_folders_that_cannot_be_used(tmp_path: Path, names: list[str], error: type[Exception], message: str):
+    for name in names:
+        png(tmp_path / name, 1) if name.endswith("png") else (tmp_path / name).parent.mkdir(parents=True)
+        if not name.endswith("png"):
+            (tmp_path / name).write_text("text")
+    with pytest.raises(error, match=message):
+        own_files(tmp_path)
+
+
+def test_csv_with_patients_and_splits(tmp_path: Path):
+    rows = [["path", "label", "patient", "split"]]
+    for number, split in enumerate(("train", "train", "validation", "test", "train")):
+        png(tmp_path / "images" / f"{number}.png", 20 * number)
+        rows.append([f"images/{number}.png", ("ill", "well")[number % 2], f"p{number // 2}", split])
+    rows[2][2] = "p0"
+    rows[4][2], rows[5][2] = "p3", "p4"
+    table = own_files(write_csv(tmp_path / "list.csv", *rows))
+    assert table.rows["group"][:] == ["p0", "p0", "p1", "p3", "p4"]
+    assert table.notes == ()
+    splits = load_data(table, split="official")
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [3, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("row", "error", "message"),
+    [
+        (["absent.png", "ill", "p"], InputError, r"line 3: there is no file .*absent\.png"),
+        (["a.png", "", "p"], LabelError, "line 3: the label is empty"),
+        (["", "ill", "p"], LabelError, "line 3: the path is empty"),
+        (["a.png", "ill", " "], LabelError, "line 3: the patient is empty"),
+        (["a.png", "ill"], LabelError, "line 3: the patient is empty"),
+    ],
+)
+def test_csv_rows_that_cannot_be_used(tmp_path: Path, row: list[str], error: type[Exception], message: str):
+    png(tmp_path / "a.png", 1)
+    path = write_csv(tmp_path / "list.csv", ["path", "label", "patient"], ["a.png", "well", "p"], row)
+    with pytest.raises(error, match=message):
+        own_files(path)
+
+
+def test_csv_with_an_odd_split_or_header(tmp_path: Path):
+    png(tmp_path / "a.png", 1)
+    path = write_csv(tmp_path / "list.csv", ["path", "label", "split"], ["a.png", "well", "trian"])
+    with pytest.raises(InputError, match="line 2: no split 'trian'; did you mean 'train'"):
+        own_files(path)
+    path = write_csv(tmp_path / "list.csv", ["path", "labels"], ["a.png", "well"])
+    with pytest.raises(InputError, match="lacks the column 'label'; did you mean 'labels'"):
+        own_files(path)
+    path.write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(InputError, match=r"list\.csv cannot be read as CSV"):
+        own_files(path)
+    with pytest.raises(InputError, match="there is no file or folder"):
+        own_files(tmp_path / "absent.csv")
+
+
+# --- public data sets
+
+
+@pytest.mark.usefixtures("mirror", "cache")
+def test_pneumoniamnist_has_the_official_parts():
+    splits = load_data(DATASETS["pneumoniamnist"])
+    sizes = {part: len(rows) for part, rows in splits.dataset_dict().items()}
+    # 4,708 training images, less those that the validation part has too
+    assert sizes == {"train": 4708 - 10, "validation": 524, "test": 624}
+    assert dict(splits.dropped) == {"image of train that also stands in validation": 10}
+    counts = {part: np.bincount(rows["labels"][:]).tolist() for part, rows in splits.dataset_dict().items()}
+    assert counts == {"train": [1214, 3484], "validation": [135, 389], "test": [234, 390]}
+    processor = ImageClassificationProcessor.fit(splits.train.select(range(50)), ImageClassificationConfig())
+    assert processor.modalities == ["CR", "DX"]
+
+
+@pytest.mark.usefixtures("mirror", "cache")
+def test_busi_keeps_near_duplicates_together():
+    source = DATASETS["busi"]
+    paths = source.fetch()
+    assert sum(name.endswith(".png") for name in paths) == 780
+    table = source.load(paths)
+    # the one exact pair stands under two labels, and so falls out
+    assert table.dropped == {"scan that stands under two labels": 2}
+    assert np.bincount(table.rows["labels"][:]).tolist() == [436, 209, 133]
+    assert len(set(table.rows["group"])) == 612
+    splits = load_data(source)
+    assert min(len(splits.train), 10 * len(splits.validation), 10 * len(splits.test)) > 500
