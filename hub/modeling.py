@@ -6,6 +6,8 @@ transformers warns or says nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import torch
@@ -13,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
 from medhub.errors import ConfigError, WeightsError, suggest
 
@@ -107,9 +110,10 @@ class MedModel(PreTrainedModel):
         want_info = kwargs.pop("output_loading_info", False)
         kwargs["use_safetensors"] = True
         try:
-            model, info = super().from_pretrained(
-                pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
-            )
+            with quiet_transformers():
+                model, info = super().from_pretrained(
+                    pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
+                )
         except (RuntimeError, SafetensorError) as error:
             raise WeightsError(
                 f"the weights in {pretrained_model_name_or_path} do not fit {cls.__name__}: {error}"
@@ -117,6 +121,11 @@ class MedModel(PreTrainedModel):
         cls._refuse_misfits(str(pretrained_model_name_or_path), info)
         model._restore_unsaved_buffers()
         return (model, info) if want_info else model
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Write config.json and model.safetensors into a folder; takes transformers' arguments."""
+        with quiet_transformers():
+            super().save_pretrained(*args, **kwargs)
 
     @classmethod
     def _refuse_misfits(cls, place: str, info: dict[str, Any]) -> None:
@@ -173,6 +182,20 @@ def classification_loss(logits: Tensor, labels: Tensor, *, sample_weight: Tensor
         return functional.cross_entropy(logits, labels)
     losses = functional.cross_entropy(logits, labels, reduction="none")
     return (losses * sample_weight).sum() / sample_weight.sum().clamp(min=1e-12)
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence transformers' bars and reports of loading and saving: what they report, MedHub raises."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _some(names: list[str]) -> str:

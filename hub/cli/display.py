@@ -27,7 +27,10 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, tit
         table.add_column(header, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160  # a file or a pipe has no edge to fold at
+    console.print(table)
 
 
 @contextmanager

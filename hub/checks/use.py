@@ -1,0 +1,149 @@
+"""Rules about what a user meets: the processor, predictions, explanations and the demo."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medhub.checks.subject import Network
+from medhub.errors import CheckFailed, InputError, LoadError, ProcessorError
+from medhub.predictor import Predictor, from_pretrained
+from medhub.processing import PROCESSOR_FILE
+from medhub.results import Prediction
+
+if TYPE_CHECKING:
+    import gradio
+
+
+def check_processor(network: Network) -> None:
+    """A processor is fitted alike each time, survives the disk, and is refused when its file was changed."""
+    processor = network.processor
+    if (again := type(processor).fit(network.table.rows, network.config)) != processor:
+        raise CheckFailed(
+            f"two fits on the same rows differ: {processor} and {again}; draw nothing, and sort what is a set"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        processor.save(folder)
+        loaded = type(processor).load(folder)
+        if loaded.sha256 != processor.sha256 or loaded != processor:
+            raise CheckFailed(
+                f"{processor} becomes {loaded} by saving and loading; give its fields types that JSON keeps"
+            )
+        sample = processor.read(network.table.rows[0]["input"])
+        for name, values in processor.features(sample).items():
+            if not np.array_equal(values, loaded.features(sample)[name]):
+                raise CheckFailed(
+                    f"a loaded processor makes other {name}; keep all that features() needs in its fields"
+                )
+        path = Path(folder) / PROCESSOR_FILE
+        values = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps({**values, "no_such_key": 1}), encoding="utf-8")
+        try:
+            type(processor).load(folder)
+        except ProcessorError:
+            return
+    raise CheckFailed("a processor.json with an unknown key is loaded without a word; do not override Processor.load")
+
+
+def check_bad_input(network: Network) -> None:
+    """What is no input at all is refused with an InputError."""
+    for raw in (None, "", object()):
+        try:
+            network.processor.read(raw)
+        except InputError:
+            continue
+        except Exception as error:
+            raise CheckFailed(
+                f"read({raw!r}) raises {type(error).__name__}: {error}; raise InputError, saying the cure"
+            ) from error
+        raise CheckFailed(f"read({raw!r}) is accepted; raise InputError for what cannot be parsed")
+
+
+def check_prediction(network: Network) -> None:
+    """A saved folder predicts raw inputs, gives typed results that turn into JSON, and holds to its processor."""
+    model, processor = network.model(), network.processor
+    raws = [network.table.rows[place]["input"] for place in network.varied[:3]]
+    result = processor.result(processor.read(raws[0]), network.scores(model, network.varied)[0], model.config)
+    if not isinstance(result, Prediction):
+        raise CheckFailed(f"the processor's result is a {type(result).__name__}; return a medhub.results.Prediction")
+    with tempfile.TemporaryDirectory() as folder:
+        Predictor(network.task, model, processor, device="cpu").save(folder)
+        results = from_pretrained(folder, device="cpu").predict(raws)
+        _refuses_another_processor(Path(folder))
+    try:
+        json.loads(results[0].to_json())
+    except TypeError as error:
+        raise CheckFailed(
+            f"a result does not turn into JSON: {error}; keep numbers, strings and lists in it"
+        ) from error
+
+
+def check_explanation(network: Network) -> None:
+    """An explanation has a finite value for each part, and a picture; it leaves the model as it was."""
+    model = network.model()
+    sample = network.processor.read(network.table.rows[network.varied[0]]["input"])
+    explanation = network.processor.explain(model, sample, network.table.label_names[0])
+    values = np.asarray(explanation.values)
+    if not values.size or not np.isfinite(values).all():
+        raise CheckFailed(f"the explanation's values must be finite, one a part, but they are {values}")
+    if explanation.parts and len(explanation.parts) != len(values):
+        raise CheckFailed(
+            f"the explanation has {len(values)} values for {len(explanation.parts)} parts; give one value a part"
+        )
+    if explanation.picture is None:
+        raise CheckFailed("the explanation has no picture; draw its values over the input")
+    if model.training or any(parameter.grad is not None for parameter in model.parameters()):
+        raise CheckFailed("explain leaves gradients or training mode behind; use the methods of medhub.explain")
+
+
+def check_demo(network: Network) -> None:
+    """The demo page builds, and each of its examples is answered."""
+    from medhub import demo
+
+    predictor = Predictor(network.task, network.model(), network.processor, device="cpu")
+
+    async def build() -> gradio.Blocks:  # inside a loop, or Gradio would make event loops and leave them open
+        return demo.build(predictor)
+
+    page = asyncio.run(build())
+    answer = next(function for function in page.fns.values() if function.api_name == "predict")
+    examples = network.task.module("demo").examples()
+    if not examples:
+        raise CheckFailed("examples() is empty; give rows that a visitor can try, without patient data")
+    for row in examples:
+        if len(row) != len(answer.inputs):
+            raise CheckFailed(
+                f"an example has {len(row)} values for {len(answer.inputs)} inputs; give one value an input"
+            )
+        try:
+            values = answer.fn(*row)
+        except Exception as error:
+            raise CheckFailed(
+                f"the example {str(row)[:60]} is not answered: {error}; give examples that run"
+            ) from error
+        if len(values) != len(answer.outputs):
+            raise CheckFailed(
+                f"a result fills {len(values)} values for {len(answer.outputs)} components; "
+                "draw() must give one value for each of outputs()"
+            )
+    page.close()
+
+
+def _refuses_another_processor(folder: Path) -> None:
+    """Raise unless a folder is refused once its processor.json says something else."""
+    path = folder / PROCESSOR_FILE
+    values = json.loads(path.read_text(encoding="utf-8"))
+    name = next((name for name in values if name != "processor"), None)
+    if name is None:
+        return
+    path.write_text(json.dumps({**values, name: [values[name], "changed"]}), encoding="utf-8")
+    try:
+        from_pretrained(folder, device="cpu")
+    except LoadError:
+        return
+    raise CheckFailed(f"a folder whose processor.json has another {name!r} is loaded; do not override sha256 or load")
