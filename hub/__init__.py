@@ -10,8 +10,8 @@ Importing this package is cheap: torch, transformers and the plugins are importe
 
 if __name__ != "medhub":
     raise ImportError(
-        f"this folder is the package 'medhub', but it was imported as {__name__!r}, which would make a second registry; "
-        "install it (pip install -e .) and `import medhub`"
+        f"this folder is the package 'medhub', but it was imported as {__name__!r}, which would make a second "
+        "registry; install it (pip install -e .) and `import medhub`"
     )
 
 from importlib import import_module

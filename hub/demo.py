@@ -36,7 +36,9 @@ def build(predictor: Predictor) -> gradio.Blocks:
         return [*plugin.draw(result), result.explanation.picture, result.to_dict()]
 
     with gradio.Blocks(title=f"{name} · MedHub", analytics_enabled=False) as page:
-        gradio.Markdown(f"# {name}\n{predictor.task.summary.capitalize()}: network `{config.architecture}`.\n\n**{NOTICE}**")
+        gradio.Markdown(
+            f"# {name}\n{predictor.task.summary.capitalize()}: network `{config.architecture}`.\n\n**{NOTICE}**"
+        )
         with gradio.Row():
             with gradio.Column():
                 inputs = plugin.inputs()
@@ -47,12 +49,16 @@ def build(predictor: Predictor) -> gradio.Blocks:
                 with gradio.Accordion("As data", open=False):
                     record = gradio.JSON(show_label=False)
         everything = [*outputs, picture, record]
-        gradio.Examples(plugin.examples(), inputs=inputs, outputs=everything, fn=answer, run_on_click=True, cache_examples=False)
+        gradio.Examples(
+            plugin.examples(), inputs=inputs, outputs=everything, fn=answer, run_on_click=True, cache_examples=False
+        )
         button.click(answer, inputs=inputs, outputs=everything, api_name="predict")
     return page
 
 
-def launch(predictor: Predictor, *, port: int | None = None, say: Callable[[str], None], block: bool = True) -> gradio.Blocks:
+def launch(
+    predictor: Predictor, *, port: int | None = None, say: Callable[[str], None], block: bool = True
+) -> gradio.Blocks:
     """Serve the demo on loopback, tell its URL through `say`, and wait until interrupted (unless not to `block`)."""
     page = build(predictor)
     _, url, _ = page.launch(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from safetensors import SafetensorError
@@ -41,6 +41,11 @@ class MedConfig(PreTrainedConfig):
 
     ARCHITECTURES: ClassVar[tuple[str, ...]] = ()
     """The networks that `architecture` may name; a plugin that accepts more overrides `check_architecture`."""
+
+    if TYPE_CHECKING:  # a config always has labels; transformers' annotations leave that open
+        id2label: dict[int, str] = {}
+        label2id: dict[str, int] = {}
+        num_labels: int = 0
 
     architecture: str = ""
     temperature: float = 1.0
@@ -94,7 +99,8 @@ class MedModel(PreTrainedModel):
     `forward(**batch)` returns a ModelOutput with `logits`, and with `loss` when and only when `labels` are given.
     """
 
-    config_class: ClassVar[type[MedConfig]]  # type: ignore[assignment]
+    config_class: type[MedConfig]
+    config: MedConfig
     base_model_prefix = ""
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -109,17 +115,22 @@ class MedModel(PreTrainedModel):
         """
         want_info = kwargs.pop("output_loading_info", False)
         kwargs["use_safetensors"] = True
+        loaded: Any
         try:
             with quiet_transformers():
-                model, info = super().from_pretrained(
+                loaded = super().from_pretrained(
                     pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
                 )
         except (RuntimeError, SafetensorError) as error:
             raise WeightsError(
                 f"the weights in {pretrained_model_name_or_path} do not fit {cls.__name__}: {error}"
             ) from error
+        model, info = loaded
         cls._refuse_misfits(str(pretrained_model_name_or_path), info)
         model._restore_unsaved_buffers()
+        # weights mapped from the file lie at odd addresses, where some kernels round otherwise than in training
+        for parameter in model.parameters():
+            parameter.data = parameter.data.clone()
         return (model, info) if want_info else model
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 
 from PIL import Image, ImageDraw, ImageFont
 
-from medhub.results import NOTICE
-
 WIDTH = 960  # of the picture, in pixels; all other sizes are pixels too, twice what a plain screen needs
 MARGIN = 40
 BAR_HEIGHT = 26
@@ -23,7 +21,9 @@ MOST_LETTERS = 200  # more than three lines hold
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def result_picture(title: str, bars: Mapping[str, float], explanation: Image.Image | None = None) -> Image.Image:
+def result_picture(
+    title: str, bars: Mapping[str, float], explanation: Image.Image | None = None, *, notice: str
+) -> Image.Image:
     """Draw a result on white, `WIDTH` pixels wide: figures between 0 and 1 as bars, the explanation beneath.
 
     Of more than `MOST_BARS` figures the largest are drawn, and a line says how many are not.
@@ -33,7 +33,7 @@ def result_picture(title: str, bars: Mapping[str, float], explanation: Image.Ima
         parts.append(_bars(bars))
     if explanation is not None:
         parts.append(_fitted(explanation))
-    parts.append(_lines([NOTICE], size=SMALL, colour=GREY))
+    parts.append(_lines([notice], size=SMALL, colour=GREY))
     gap = round(MARGIN * 0.7)
     height = 2 * MARGIN + sum(part.height for part in parts) + gap * (len(parts) - 1)
     picture = Image.new("RGB", (WIDTH, height), "white")
@@ -118,7 +118,7 @@ def _wrapped(text: str, font: Font) -> list[str]:
     """Break text into lines of the inner width, at a space where the line has one."""
     lines, rest = [], " ".join(text.split())
     while font.getlength(rest) > _inner():
-        fits = max(1, bisect_right(range(len(rest)), _inner(), key=lambda n: font.getlength(rest[:n])) - 1)
+        fits = max(1, bisect_right(range(len(rest)), _inner(), key=lambda n: int(font.getlength(rest[:n]))) - 1)
         end = rest.rfind(" ", 1, fits + 1)
         end = end if end > 0 else fits
         lines.append(rest[:end])

@@ -27,7 +27,9 @@ MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, "processor.json", "README.md", "*.json
 """What is fetched of a Hub repository: never code, never a pickle."""
 
 
-def from_pretrained(name: str | os.PathLike[str], *, revision: str | None = None, device: str | None = None) -> Predictor:
+def from_pretrained(
+    name: str | os.PathLike[str], *, revision: str | None = None, device: str | None = None
+) -> Predictor:
     """Load a model by name: a folder, a model of the zoo ("tox21-toxicity"), or a Hub repository ("org/name").
 
     The repository is sought at HF_ENDPOINT, huggingface.co unless set. `device` is a torch device; the default is a
@@ -66,7 +68,8 @@ class Predictor:
         device: str | None = None,
     ) -> None:
         self.task = task
-        self.model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+        self.model = model.eval()
+        torch.nn.Module.to(model, device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.processor = processor
         self.provenance = provenance
 

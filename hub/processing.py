@@ -61,14 +61,14 @@ class Processor(ABC):
 
     @abstractmethod
     def features(self, sample: Any) -> dict[str, NDArray]:
-        """Return a parsed input's numbers by name of the `forward` argument; the first axis alone may vary in length."""
+        """Return a parsed input's numbers by name of the `forward` argument; only the RAGGED ones vary, in length."""
 
     @abstractmethod
     def describe(self, sample: Any) -> str:
         """Name a parsed input in a result: a SMILES string, a file name."""
 
     def targets(self, row: Mapping[str, Any]) -> dict[str, NDArray]:
-        """Return a row's labels as arrays: a class number as int64, yes-or-no labels as float32 with NaN for unknown."""
+        """Return a row's labels as arrays: a class number as int64, yes-or-no labels as float32, NaN for unknown."""
         labels = np.asarray(row["labels"])
         return {"labels": labels.astype(np.int64 if labels.dtype.kind in "iub" else np.float32)}
 
@@ -106,7 +106,7 @@ class Processor(ABC):
 
     def result(self, sample: Any, scores: NDArray[np.floating], config: MedConfig) -> Prediction:
         """Return the typed result of one input from its row of `scores`."""
-        names = [config.id2label[i] for i in range(len(scores))]  # type: ignore[index]
+        names = [config.id2label[i] for i in range(len(scores))]
         probabilities = {name: float(score) for name, score in zip(names, scores, strict=True)}
         thresholds = config.conformal_thresholds
         if config.problem_type == "multi_label_classification":
@@ -116,9 +116,7 @@ class Processor(ABC):
                     name: _decide(probability, threshold)
                     for (name, probability), threshold in zip(probabilities.items(), thresholds, strict=True)
                 }
-            return MultiLabelPrediction(
-                input=self.describe(sample), probabilities=probabilities, decisions=decisions
-            )
+            return MultiLabelPrediction(input=self.describe(sample), probabilities=probabilities, decisions=decisions)
         possible = None
         if thresholds is not None:
             possible = tuple(name for name, probability in probabilities.items() if probability >= thresholds[0])
@@ -146,7 +144,7 @@ class Processor(ABC):
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self:
-        """Read processor.json from a folder; raise ProcessorError when it is absent, or another task's, or has odd keys."""
+        """Read processor.json from a folder; raise ProcessorError when it is absent or not this class's."""
         path = Path(folder) / PROCESSOR_FILE
         try:
             values = json.loads(path.read_text(encoding="utf-8"))

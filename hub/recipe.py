@@ -21,8 +21,8 @@ from medhub.errors import ConfigError, LoadError, SplitError, suggest
 from medhub.evaluation import Report, calibrate, evaluate
 from medhub.predictor import Predictor, from_pretrained, model_folder
 from medhub.publishing import write_card
-from medhub.registry import Task, get
-from medhub.training import Outcome, Progress, Settings, train
+from medhub.registry import Task, get, zoo_models
+from medhub.training import Progress, Settings, train
 
 RECIPE_FILE = "training.json"
 SYNTHETIC = "synthetic"
@@ -128,14 +128,15 @@ def run(
     if outcome.rank > 0:
         return None
 
-    calibrate(outcome.model, processor, parts["validation"])
+    calibration = calibrate(outcome.model, processor, parts["validation"])
     Predictor(task, outcome.model, processor).save(folder)
     recipe.save(folder / RECIPE_FILE, settings=settings.to_dict(), outcome=outcome.to_dict(), data=splits.summary())
     say("evaluating on the test split, beside the baselines")
-    report = evaluate(
-        task, outcome.model, processor, splits, seed=recipe.seed, command=f"medhub evaluate {shlex.quote(str(folder))}"
-    )
-    publish(folder, task, report, splits, recipe=recipe, settings=settings, outcome=outcome)
+    report = evaluate(task, outcome.model, processor, splits, seed=recipe.seed, command=_evaluation_command(folder))
+    write_card(
+        folder, task=task, report=report, data=splits.summary(), settings=settings.to_dict(),
+        outcome=outcome.to_dict(), train_command=recipe.command, calibration=calibration,
+    )  # fmt: skip
     return report
 
 
@@ -160,7 +161,7 @@ def reevaluate(
             )
     return evaluate(
         predictor.task, predictor.model, predictor.processor, splits,
-        seed=recipe.seed, command=f"medhub evaluate {shlex.quote(str(name))}",
+        seed=recipe.seed, command=_evaluation_command(name),
     )  # fmt: skip
 
 
@@ -184,11 +185,7 @@ def make_settings(task: Task, recipe: Recipe, *, architecture: str) -> Settings:
     return Settings.from_dict({**chosen, **recipe.settings, "seed": recipe.seed})
 
 
-def publish(
-    folder: Path, task: Task, report: Report, splits: Splits, *, recipe: Recipe, settings: Settings, outcome: Outcome
-) -> None:
-    """Write evaluation.json and the card beside the weights."""
-    write_card(
-        folder, task=task, report=report, data=splits.summary(), settings=settings.to_dict(),
-        outcome=outcome.to_dict(), train_command=recipe.command,
-    )  # fmt: skip
+def _evaluation_command(name: str | os.PathLike[str]) -> str:
+    """Return the command that evaluates a model again, by its name where it is one of the zoo."""
+    zoo = {path.resolve(): known for known, path in zoo_models().items()}
+    return f"medhub evaluate {shlex.quote(zoo.get(Path(name).resolve(), os.fspath(name)))}"

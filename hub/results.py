@@ -62,7 +62,8 @@ class Prediction:
         """Draw the result for a person, with the research-only notice."""
         from medhub.pictures import result_picture
 
-        return result_picture(self.title(), self.bars(), self.explanation.picture if self.explanation else None)
+        shown = self.explanation.picture if self.explanation else None
+        return result_picture(self.title(), self.bars(), shown, notice=NOTICE)
 
     def title(self) -> str:
         """Say the result in one line."""
@@ -105,7 +106,7 @@ class ClassPrediction(Prediction):
 
 @dataclass(frozen=True, kw_only=True)
 class MultiLabelPrediction(Prediction):
-    """Several yes-or-no labels: a calibrated probability each, and "yes", "no" or "uncertain" at the stated coverage."""
+    """Several yes-or-no labels: a calibrated probability each, and "yes", "no" or "uncertain" at the given coverage."""
 
     probabilities: dict[str, float]
     decisions: dict[str, str] | None = None

@@ -34,11 +34,25 @@ def model(tmp_path: Path, cache: Path) -> Path:
 def test_help_lists_the_commands(tmp_path: Path) -> None:
     done = medhub("--help", cwd=tmp_path)
     assert done.returncode == 0
-    for command in ("quickstart", "list", "info", "check", "new", "train", "evaluate", "predict", "push", "demo", "data"):
+    for command in (
+        "quickstart",
+        "list",
+        "info",
+        "check",
+        "new",
+        "train",
+        "evaluate",
+        "predict",
+        "push",
+        "demo",
+        "data",
+    ):
         assert f"\n  {command} " in done.stdout, command
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "push", "demo", "check", "new", "info", "quickstart"])
+@pytest.mark.parametrize(
+    "command", ["train", "evaluate", "predict", "push", "demo", "check", "new", "info", "quickstart"]
+)
 def test_each_command_shows_an_example(command: str, tmp_path: Path) -> None:
     assert f"Example: medhub {command}" in medhub(command, "--help", cwd=tmp_path).stdout
 

@@ -76,9 +76,7 @@ def test_whole_table_metrics_agree_with_sklearn(number: int) -> None:
     scores /= scores.sum(axis=1, keepdims=True)
     brier = sklearn_metrics.brier_score_loss(targets, scores, scale_by_half=True)
     assert METRICS["accuracy"].compute(scores, targets) == pytest.approx(np.mean(decided == targets))
-    assert METRICS["mcc"].compute(scores, targets) == pytest.approx(
-        sklearn_metrics.matthews_corrcoef(targets, decided)
-    )
+    assert METRICS["mcc"].compute(scores, targets) == pytest.approx(sklearn_metrics.matthews_corrcoef(targets, decided))
     assert METRICS["brier"].compute(scores, targets) == pytest.approx(brier)
 
 

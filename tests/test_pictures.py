@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from medhub.pictures import BAR, MOST_BARS, ROW_HEIGHT, WIDTH, percentage, result_picture
+from medhub import pictures
+from medhub.pictures import BAR, MOST_BARS, ROW_HEIGHT, WIDTH, percentage
+from medhub.results import NOTICE
+
+result_picture = partial(pictures.result_picture, notice=NOTICE)
 
 
 def coloured(picture: Image.Image, colour: str) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,14 +46,13 @@ def check_config(network: Network) -> None:
         before, after = getattr(config, name), getattr(loaded, name)
         if before != after:
             raise CheckFailed(f"{name} is {before!r} before saving and {after!r} after; give it a type that JSON keeps")
-    for key, value in (("no_such_key", 1), ("architecture", "no such network")):
+    wrong: tuple[dict[str, Any], ...] = ({"no_such_key": 1}, {"architecture": "no such network"})
+    for values in wrong:
         try:
-            kind(**{key: value})
+            kind(**values)
         except ConfigError:
             continue
-        raise CheckFailed(
-            f"{kind.__name__}({key}={value!r}) is accepted; call super().__post_init__(**kwargs) in yours"
-        )
+        raise CheckFailed(f"{kind.__name__} accepts {values}; call super().__post_init__(**kwargs) in yours")
 
 
 def check_forward(network: Network) -> None:
@@ -102,12 +102,12 @@ def check_neighbours(network: Network) -> None:
 
 def check_padding(network: Network) -> None:
     """An input's scores are the same alone as padded to the length of a longer one."""
-    if not network.processor.RAGGED:
+    if network.features.lengths is None:
         return
     model = network.model()
     shortest, *_, longest = sorted(network.varied, key=lambda place: _length(network, place))
     if _length(network, shortest) == _length(network, longest):
-        raise CheckFailed(f"synthetic() makes {network.processor.RAGGED[0]} of one length only; let lengths differ")
+        raise CheckFailed("synthetic() makes inputs of one length only; let lengths differ, so that padding is tried")
     alone, padded = (network.scores(model, places)[0] for places in ([shortest], [shortest, longest]))
     if not _close(alone, padded):
         raise CheckFailed(

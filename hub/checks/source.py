@@ -137,7 +137,7 @@ def check_safety(subject: Subject) -> None:
                     f"{file}:{line} imports {name}, which can run code that a file holds; use JSON or safetensors"
                 )
         for node in ast.walk(tree):
-            if _called(node) in UNSAFE_CALLS:
+            if isinstance(node, ast.Call) and _called(node) in UNSAFE_CALLS:
                 raise CheckFailed(
                     f"{file}:{node.lineno} calls {_called(node)}, which can run code; use JSON or safetensors"
                 )

@@ -111,4 +111,4 @@ class Network:
     def scores(self, model: MedModel, places: list[int]) -> Any:
         """Return the scores that a model gives to rows, an array whose first axis is the row."""
         with torch.inference_mode():
-            return self.processor.scores(model(**self.batch(places, targets=False)), model.config)
+            return self.processor.scores(model(**self.batch(places, targets=False)), self.config)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,7 +68,7 @@ def check_prediction(network: Network) -> None:
     """A saved folder predicts raw inputs, gives typed results that turn into JSON, and holds to its processor."""
     model, processor = network.model(), network.processor
     raws = [network.table.rows[place]["input"] for place in network.varied[:3]]
-    result = processor.result(processor.read(raws[0]), network.scores(model, network.varied)[0], model.config)
+    result = processor.result(processor.read(raws[0]), network.scores(model, network.varied)[0], network.config)
     if not isinstance(result, Prediction):
         raise CheckFailed(f"the processor's result is a {type(result).__name__}; return a medhub.results.Prediction")
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +111,7 @@ def check_demo(network: Network) -> None:
         return demo.build(predictor)
 
     page = asyncio.run(build())
-    answer = next(function for function in page.fns.values() if function.api_name == "predict")
+    answer: Any = next(function for function in page.fns.values() if function.api_name == "predict")
     examples = network.task.module("demo").examples()
     if not examples:
         raise CheckFailed("examples() is empty; give rows that a visitor can try, without patient data")

@@ -16,7 +16,9 @@ Name = Annotated[str | None, typer.Argument(help="A data set's name; the task's 
 
 
 @app.command("list")
-def list_datasets(task: Annotated[str | None, typer.Argument(help="One task only.")] = None, json: Json = False) -> None:
+def list_datasets(
+    task: Annotated[str | None, typer.Argument(help="One task only.")] = None, json: Json = False
+) -> None:
     """List the data sets with licence, size and origin.
 
     Example: medhub data list chem/toxicity

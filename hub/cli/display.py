@@ -37,7 +37,14 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, tit
 def training_progress() -> Iterator[Progress]:
     """Show a training's course as one bar: epoch, loss, metric, time left."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     columns = (
@@ -57,9 +64,8 @@ class _Bar:
         self._metric = ""
 
     def step(self, *, step: int, total: int, epoch: int, loss: float) -> None:
-        self._bar.update(
-            self._task, completed=step, total=total, description=f"epoch {epoch}", figures=f"loss {loss:.4f}{self._metric}"
-        )  # fmt: skip
+        figures = f"loss {loss:.4f}{self._metric}"
+        self._bar.update(self._task, completed=step, total=total, description=f"epoch {epoch}", figures=figures)
 
     def epoch(self, record: dict[str, Any]) -> None:
         value = record.get("metric")

@@ -23,7 +23,9 @@ def train(
     architecture: Annotated[str | None, typer.Option("--architecture", "-a", help="The network.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The model folder to write.")] = None,
-    setting: Annotated[list[str] | None, typer.Option(help="A training setting, key=value; may be given again.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option(help="A training setting, key=value; may be given again.")
+    ] = None,
     config: Annotated[list[str] | None, typer.Option(help="A key of the model's config, key=value.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint, if there is one.")] = True,
     json: Json = False,
@@ -38,7 +40,8 @@ def train(
         task=task, data=data, split=split, architecture=architecture, seed=seed,
         config=_pairs(config, "--config"), settings=_pairs(setting, "--setting"),
     )  # fmt: skip
-    folder = out or Path("runs") / f"{task.replace('/', '-')}-{data and Path(data).stem or 'default'}-seed{seed}"
+    data_name = Path(data).stem if data else "default"
+    folder = out or Path("runs") / f"{task.replace('/', '-')}-{data_name}-seed{seed}"
     with training_progress() as progress:
         report = run(recipe, folder, say=_say, progress=progress, resume=resume)
     if report is not None:  # the first of several processes has it

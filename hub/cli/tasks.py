@@ -23,7 +23,9 @@ def list_tasks(json: Json = False) -> None:
     known = [registry.get(id) for id in registry.tasks()]
     models = registry.zoo_index()
     if json:
-        tasks = [{"task": task.id, "summary": task.summary, "plugin": registry.find(task.id).distribution} for task in known]
+        tasks = [
+            {"task": task.id, "summary": task.summary, "plugin": registry.find(task.id).distribution} for task in known
+        ]
         print_json({"tasks": tasks, "models": models})
         return
     print_table(

@@ -48,7 +48,7 @@ class ColumnWriter:
     """Appends rows to one column's file in constant memory; a context that closes the file."""
 
     def __init__(self, folder: Path, name: str, first: NDArray, *, ragged: bool) -> None:
-        """Open the file of the column `name`, all of whose rows must be like the `first`, in length too unless ragged."""
+        """Open the file of column `name`, all of whose rows must be like the `first`, in length too unless ragged."""
         if not name.isidentifier():
             raise InputError(f"a feature cannot be called {name!r}; it must be the name of an argument of `forward`")
         self.name = name

@@ -1,8 +1,8 @@
 """What a model is worth: its scores, metrics with intervals beside the baselines', calibration, and the report.
 
-    report = evaluate(task, model, processor, splits, seed=0)
-    report.numbers["auroc"]        # Estimate(value=..., low=..., high=...)
-    print(report.to_markdown())
+report = evaluate(task, model, processor, splits, seed=0)
+report.numbers["auroc"]        # Estimate(value=..., low=..., high=...)
+print(report.to_markdown())
 """
 
 from medhub.evaluation.bootstrap import Estimate, draw_groups, estimate, replicate

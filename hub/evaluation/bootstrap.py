@@ -55,9 +55,9 @@ def draw_groups(groups: Sequence[str], *, replicates: int, seed: int) -> Iterato
 def replicate(
     scores: Mapping[str, NDArray],
     targets: NDArray,
+    *,
     groups: Sequence[str],
     metrics: Sequence[Metric],
-    *,
     replicates: int = 1000,
     seed: int = 0,
 ) -> NDArray[np.floating]:

@@ -130,7 +130,7 @@ def _threshold(true_scores: Array, coverage: float) -> float:
 
 
 def measure_coverage(
-    scores: Array, targets: NDArray, thresholds: list[float], *, promised: float, names: tuple[str, ...]
+    scores: Array, targets: NDArray, *, thresholds: list[float], promised: float, names: tuple[str, ...]
 ) -> Coverage:
     """Count how often the conformal set of each example (and label) holds the truth, and how large it is.
 

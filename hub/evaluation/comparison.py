@@ -51,7 +51,7 @@ def evaluate(
     metrics = [task.metric(name) for name in task.metrics]
     groups = splits.test["group"]
     values = {name: [metric.compute(each, targets) for metric in metrics] for name, each in all_scores.items()}
-    replicates = replicate(all_scores, targets, groups, metrics, replicates=bootstrap, seed=seed)
+    replicates = replicate(all_scores, targets, groups=groups, metrics=metrics, replicates=bootstrap, seed=seed)
     models = {
         name: {metric.name: estimate(values[name][j], replicates[:, i, j]) for j, metric in enumerate(metrics)}
         for i, name in enumerate(values)
@@ -71,8 +71,8 @@ def evaluate(
         network=network,
         models=models,
         lower_is_better=tuple(metric.name for metric in metrics if not metric.higher_is_better),
-        difference=compare({name: each[0] for name, each in values.items()}, replicates[:, :, 0], metrics[0]),
-        labels=measure_labels(scores, targets, metrics, names=splits.label_names),
+        difference=compare({name: each[0] for name, each in values.items()}, replicates[:, :, 0], metric=metrics[0]),
+        labels=measure_labels(scores, targets, metrics=metrics, names=splits.label_names),
         coverage=_coverage(scores, targets, model.config, names=splits.label_names),
     )
 
@@ -90,7 +90,7 @@ def score_baselines(task: Task, splits: Splits, *, like: NDArray, seed: int) -> 
     return scores
 
 
-def compare(values: dict[str, float], replicates: NDArray, metric: Metric) -> Difference | None:
+def compare(values: dict[str, float], replicates: NDArray, *, metric: Metric) -> Difference | None:
     """Return the first model's advantage over the best of the others, from replicates of shape (replicates, models)."""
     sign = 1 if metric.higher_is_better else -1
     network, *others = [sign * value for value in values.values()]
@@ -106,7 +106,7 @@ def compare(values: dict[str, float], replicates: NDArray, metric: Metric) -> Di
 
 
 def measure_labels(
-    scores: NDArray, targets: NDArray, metrics: list[Metric], *, names: tuple[str, ...]
+    scores: NDArray, targets: NDArray, *, metrics: list[Metric], names: tuple[str, ...]
 ) -> dict[str, dict[str, float | None]] | None:
     """Return the metrics of each label of a multi-label task; None for a task of another kind."""
     if targets.ndim != 2 or targets.shape != scores.shape or len(names) != targets.shape[1]:
@@ -125,4 +125,6 @@ def measure_labels(
 def _coverage(scores: NDArray, targets: NDArray, config: MedConfig, *, names: tuple[str, ...]) -> Coverage | None:
     if config.conformal_thresholds is None:
         return None
-    return measure_coverage(scores, targets, config.conformal_thresholds, promised=config.coverage, names=names)
+    return measure_coverage(
+        scores, targets, thresholds=config.conformal_thresholds, promised=config.coverage, names=names
+    )

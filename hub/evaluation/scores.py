@@ -27,19 +27,28 @@ def predict_scores(
     come as arrays of objects, one array a row. The network answers in evaluation mode, on the device where it is, and
     is left in the mode in which it was found. Raises WeightsError when a score is not a number.
     """
-    return _predict(model, features, processor, batch_size, lambda outputs: processor.scores(outputs, model.config))
+
+    def read(outputs: ModelOutput) -> NDArray:
+        return processor.scores(outputs, model.config)
+
+    return _predict(model, features, processor=processor, batch_size=batch_size, read=read)
 
 
 def predict_logits(
     model: MedModel, features: Features, processor: Processor, *, batch_size: int = 256
 ) -> tuple[NDArray, NDArray]:
     """Return (logits, targets) of prepared rows as `predict_scores` does: what calibration is fitted on."""
-    return _predict(model, features, processor, batch_size, lambda outputs: outputs["logits"].float().cpu().numpy())
+
+    def read(outputs: ModelOutput) -> NDArray:
+        return outputs["logits"].float().cpu().numpy()
+
+    return _predict(model, features, processor=processor, batch_size=batch_size, read=read)
 
 
 def _predict(
     model: MedModel,
     features: Features,
+    *,
     processor: Processor,
     batch_size: int,
     read: Callable[[ModelOutput], NDArray | Sequence[NDArray]],

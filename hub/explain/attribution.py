@@ -1,4 +1,4 @@
-"""Integrated gradients (Sundararajan et al. 2017) and Grad-CAM (Selvaraju et al. 2017) over a batch's dict of tensors."""
+"""Integrated gradients (Sundararajan et al. 2017) and Grad-CAM (Selvaraju et al. 2017) over a batch of tensors."""
 
 from __future__ import annotations
 

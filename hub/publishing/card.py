@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 CARD_FILE = "README.md"
 REPORT_FILE = "evaluation.json"
-INTENDED_USE, LIMITS = "Intended use", "Limits"
+FIRST = ("Intended use", "Limits")
+"""Sections of the plugin's page that a reader needs before any number."""
 
 _PIPELINE_TAGS = {
     "AutoModel": "feature-extraction",
@@ -59,27 +60,27 @@ def write_card(
     is the weights', in the Hub's spelling; the data's own stands apart, in the section on data. Returns the card.
     """
     folder = Path(folder)
+    name = folder.resolve().name
     config = task.config_class.from_pretrained(folder)
     source = task.datasets.get(data["dataset"]) if data["dataset"] else None
+    title = _title(source, data)
     page = read_page(_readme(task))
+    reproduction = sections.reproduction(report, settings=settings, outcome=outcome, train_command=train_command)
     parts = [
-        f"# {escape(folder.resolve().name)}",
+        f"# {escape(name)}",
         f"> **{NOTICE}**",
-        sections.summary(task, config, numbers=_count_numbers(folder), title=_title(source, data), licence=licence),
-        *(f"## {name}\n\n{page.sections[name]}" for name in (INTENDED_USE, LIMITS) if name in page.sections),
-        "## How to load\n\n" + sections.loading(task, name=folder.resolve().name),
+        sections.summary(task, config, numbers=_count_numbers(folder), title=title, licence=licence),
+        *(f"## {heading}\n\n{page.sections[heading]}" for heading in FIRST if heading in page.sections),
+        "## How to load\n\n" + sections.loading(task, name=name),
         "## Numbers\n\n" + report.to_markdown(),
-        "## Calibration and coverage\n\n" + sections.calibration(config, calibration, report.coverage),
+        "## Calibration and coverage\n\n" + sections.calibration(config, fitted=calibration, coverage=report.coverage),
         "## Data\n\n" + sections.data(data, source, licence=licence),
-        "## How to reproduce\n\n" + sections.reproduction(report, settings, outcome, train_command=train_command),
-        "## About the task\n\n" + page.without(INTENDED_USE, LIMITS),
+        "## How to reproduce\n\n" + reproduction,
+        "## About the task\n\n" + page.without(*FIRST),
     ]
-    metadata = _metadata(folder.resolve().name, task, report, data, source, licence=licence)
-    entries = eval_result_entries_to_yaml(_entries(report, source))
+    metadata = _metadata(task, report, name=name, title=title, source=source, licence=licence)
     if source:  # the Hub ranks models on public data sets only
-        evaluations = folder / ".eval_results" / f"{_file_name(report.dataset)}.yaml"
-        evaluations.parent.mkdir(exist_ok=True)
-        _write(evaluations, yaml.safe_dump(entries, sort_keys=False, allow_unicode=True))
+        _write_entries(folder / ".eval_results", report, source=source)
     _write(folder / REPORT_FILE, report.to_json() + "\n")
     return _write(folder / CARD_FILE, f"---\n{metadata.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n")
 
@@ -91,7 +92,7 @@ def pipeline_tag(auto_class: str) -> str:
 
 
 def _metadata(
-    name: str, task: Task, report: Report, data: Mapping[str, Any], source: Source | None, *, licence: str
+    task: Task, report: Report, *, name: str, title: str, source: Source | None, licence: str
 ) -> ModelCardData:
     """Return the front matter; what only MedHub reads stands under the key `medhub`."""
     dataset = _dataset_id(report, source)
@@ -100,7 +101,7 @@ def _metadata(
             task_type=pipeline_tag(task.auto_class),
             task_name=task.summary,
             dataset_type=dataset,
-            dataset_name=_title(source, data),
+            dataset_name=title,
             dataset_config=report.split,
             dataset_split="test",
             metric_type=metric,
@@ -129,14 +130,17 @@ def _metadata(
     )
 
 
-def _entries(report: Report, source: Source | None) -> list[EvalResultEntry]:
-    """Return one entry a metric, as the Hub's leaderboards read them."""
+def _write_entries(folder: Path, report: Report, *, source: Source) -> None:
+    """Write one entry a metric, as the Hub's leaderboards read them."""
     notes = f"{report.split} split, seed {report.seed}, split sha256 {report.split_sha256}, commit {report.commit}"
-    return [
+    entries = [
         EvalResultEntry(dataset_id=_dataset_id(report, source), task_id=metric, value=number.value, notes=notes)
         for metric, number in report.numbers.items()
         if number.value is not None
     ]
+    folder.mkdir(exist_ok=True)
+    text = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
+    _write(folder / f"{_file_name(report.dataset)}.yaml", text)
 
 
 def _dataset_id(report: Report, source: Source | None) -> str:

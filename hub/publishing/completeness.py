@@ -11,19 +11,11 @@ from huggingface_hub import ModelCard
 
 from medhub.errors import LoadError
 from medhub.evaluation import Report
-from medhub.publishing.card import CARD_FILE, INTENDED_USE, LIMITS, REPORT_FILE
+from medhub.publishing.card import CARD_FILE, FIRST, REPORT_FILE
 from medhub.publishing.page import read_page
 from medhub.results import NOTICE
 
-SECTIONS = (
-    INTENDED_USE,
-    LIMITS,
-    "How to load",
-    "Numbers",
-    "Calibration and coverage",
-    "Data",
-    "How to reproduce",
-)
+SECTIONS = (*FIRST, "How to load", "Numbers", "Calibration and coverage", "Data", "How to reproduce")
 METADATA = ("license", "library_name", "pipeline_tag", "tags", "metrics", "medhub")
 
 

@@ -42,9 +42,7 @@ def push(
                 f"{address} exists and everybody can read it; push with --public if they may, or to another name"
             )
         files = [glob.escape(name) for name in files_to_push(folder)]
-        hub.upload_folder(
-            repo_id=address.repo_id, folder_path=folder, allow_patterns=files, commit_message=message
-        )
+        hub.upload_folder(repo_id=address.repo_id, folder_path=folder, allow_patterns=files, commit_message=message)
     except ValueError as error:  # of the name, or of the card's front matter
         raise PublishError(f"{place} does not accept {repo_id!r}: {error}; correct that, and push again") from error
     except (httpx.HTTPError, OSError) as error:

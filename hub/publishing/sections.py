@@ -21,7 +21,7 @@ MOST_LABELS = 20
 
 def summary(task: Task, config: MedConfig, *, numbers: int, title: str, licence: str) -> str:
     """Say what the model is, as a list of facts."""
-    labels = [config.id2label[i] for i in sorted(config.id2label)]
+    labels = list((config.id2label or {}).values())
     named = ", ".join(escape(label) for label in labels[:MOST_LABELS])
     more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
     facts = {
@@ -50,7 +50,7 @@ def loading(task: Task, *, name: str) -> str:
     return fenced(f"pip install 'medhub{extra}'", "bash") + "\n\n" + fenced("\n".join(lines), "python")
 
 
-def calibration(config: MedConfig, fitted: Calibration | None, coverage: Coverage | None) -> str:
+def calibration(config: MedConfig, *, fitted: Calibration | None, coverage: Coverage | None) -> str:
     """Say what was done so that probabilities mean what they say, and how often conformal sets held the truth."""
     if config.conformal_thresholds is None:
         return "The probabilities were not calibrated: take them as an order, not as frequencies."
@@ -115,9 +115,7 @@ def data(summary: Mapping[str, Any], source: Source | None, *, licence: str) -> 
     )
 
 
-def reproduction(
-    report: Report, settings: Mapping[str, Any], outcome: Mapping[str, Any], *, train_command: str
-) -> str:
+def reproduction(report: Report, *, settings: Mapping[str, Any], outcome: Mapping[str, Any], train_command: str) -> str:
     """Give the commands that make the weights and the numbers again, and all that they depend on."""
     changed = report.commit.endswith("-dirty")
     facts = [

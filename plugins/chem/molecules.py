@@ -174,17 +174,19 @@ def _cleaners() -> tuple[Any, Any]:
 
 
 def _parsed(parse: Any, text: str) -> tuple[Mol | None, str]:
-    """Call one of RDKit's parsers, and return the molecule, or None and the first thing it logged, in one line."""
+    """Call one of RDKit's parsers, and return the molecule, or None and RDKit's reason in one line."""
     from rdkit import rdBase
 
-    with rdBase.BlockLogs():
-        mol = parse(text)
+    with rdBase.BlockLogs():  # puts back what was on; of what it shuts off, errors alone are wanted
+        rdBase.EnableLog("rdApp.error")
+        with rdBase.CaptureErrorLog() as log:
+            mol = parse(text)
+        rdBase.DisableLog("rdApp.error")
     if mol is not None:
         return mol, ""
-    with rdBase.CaptureErrorLog() as log:  # hears nothing inside BlockLogs
-        parse(text)
-    lines = [line for line in log.messages.splitlines() if line.startswith("[")]
-    reason = re.sub(r"^\[[\d:]+\] (SMILES Parse Error: )?", "", lines[0]) if lines else "RDKit gives no reason"
+    lines = (re.sub(r"^\[[\d:]+\] (SMILES Parse Error: )?", "", line) for line in log.messages.splitlines())
+    # a broken invariant begins with a heading of two lines, and ends with a stack
+    reason = next((line for line in lines if line.strip("* ") and not line.endswith("Violation")), "it is not whole")
     return None, re.sub(r" (for input|while parsing): .*$", "", reason)
 
 

@@ -18,7 +18,7 @@ def width(number: Estimate) -> float:
 
 
 def mean_with_interval(values: np.ndarray, groups: list[str], seed: int = 0) -> Estimate:
-    replicates = replicate({"model": values}, values, groups, [MEAN], replicates=200, seed=seed)
+    replicates = replicate({"model": values}, values, groups=groups, metrics=[MEAN], replicates=200, seed=seed)
     return estimate(values.mean(), replicates[:, 0, 0])
 
 
@@ -59,7 +59,8 @@ def test_clusters_of_alike_rows_make_intervals_wider() -> None:
 def test_replicates_that_cannot_tell_are_left_out_and_counted() -> None:
     targets = np.array([0] * 11 + [1])
     scores = np.eye(2)[targets]
-    values = replicate({"net": scores}, targets, [str(i) for i in range(12)], [METRICS["auroc"]], replicates=400)
+    groups = [str(i) for i in range(12)]
+    values = replicate({"net": scores}, targets, groups=groups, metrics=[METRICS["auroc"]], replicates=400)
     number = estimate(1.0, values[:, 0, 0])
     # a draw of 12 misses the one positive row with probability (11/12) ** 12
     assert number.undefined / 400 == pytest.approx((11 / 12) ** 12, abs=0.08)
@@ -67,7 +68,7 @@ def test_replicates_that_cannot_tell_are_left_out_and_counted() -> None:
 
 
 def test_one_group_or_no_value_gives_no_interval() -> None:
-    values = replicate({"net": np.ones(5)}, np.ones(5), ["one patient"] * 5, [MEAN])
+    values = replicate({"net": np.ones(5)}, np.ones(5), groups=["one patient"] * 5, metrics=[MEAN])
     assert estimate(1.0, values[:, 0, 0]) == Estimate(1.0)
     assert str(estimate(1.0, values[:, 0, 0])) == "1.000"
     assert estimate(float("nan"), np.array([np.nan, 1.0])) == Estimate(None, undefined=1)
@@ -76,7 +77,6 @@ def test_one_group_or_no_value_gives_no_interval() -> None:
 def test_all_models_are_measured_on_the_same_draws() -> None:
     random = np.random.default_rng(2)
     scores = random.random(50)
-    values = replicate(
-        {"net": scores, "baseline": scores - 0.1}, scores, [str(i) for i in range(50)], [MEAN], replicates=50
-    )
+    models, groups = {"net": scores, "baseline": scores - 0.1}, [str(i) for i in range(50)]
+    values = replicate(models, scores, groups=groups, metrics=[MEAN], replicates=50)
     assert values[:, 0] - values[:, 1] == pytest.approx(0.1)

@@ -68,7 +68,7 @@ def test_conformal_sets_hold_the_truth_as_often_as_promised(draw, coverage: floa
             parts.append((softmax(logits, axis=1) if targets.ndim == 1 else expit(logits), targets))
         (scores, targets), (test_scores, test_targets) = parts
         thresholds = conformal_thresholds(scores, targets, coverage=coverage)
-        found = measure_coverage(test_scores, test_targets, thresholds, promised=coverage, names=NAMES)
+        found = measure_coverage(test_scores, test_targets, thresholds=thresholds, promised=coverage, names=NAMES)
         shares.append(found.measured)
     # the guarantee is on average over validation splits; each mean share lies within 1 / n above it
     assert np.mean(shares) == pytest.approx(coverage, abs=0.015)
@@ -79,7 +79,7 @@ def test_coverage_on_one_split_is_within_binomial_tolerance() -> None:
     logits, targets = draw_classes(random, 5000)
     scores = softmax(logits, axis=1)
     thresholds = conformal_thresholds(scores[:3000], targets[:3000])
-    found = measure_coverage(scores[3000:], targets[3000:], thresholds, promised=0.9, names=NAMES)
+    found = measure_coverage(scores[3000:], targets[3000:], thresholds=thresholds, promised=0.9, names=NAMES)
     low, high = binom.ppf([0.001, 0.999], 2000, 0.9) / 2000
     assert low <= found.measured <= high
     assert set(found.by_truth) == set(NAMES)
@@ -101,7 +101,7 @@ def test_the_threshold_is_the_rank_that_the_guarantee_asks_for() -> None:
 
 def test_set_sizes_and_undecided_shares_are_counted() -> None:
     scores = np.array([[0.9, 0.1], [0.5, 0.5], [0.7, 0.3]])
-    found = measure_coverage(scores, np.array([0, 1, 1]), [0.4], promised=0.9, names=("no", "yes"))
+    found = measure_coverage(scores, np.array([0, 1, 1]), thresholds=[0.4], promised=0.9, names=("no", "yes"))
     assert found.measured == pytest.approx(2 / 3)
     assert found.mean_size == pytest.approx(4 / 3)
     assert found.undecided == pytest.approx(1 / 3)

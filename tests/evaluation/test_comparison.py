@@ -84,13 +84,13 @@ def test_a_baseline_of_another_shape_is_named(
 def test_the_difference_is_to_the_best_baseline_and_above_zero_where_the_network_is_better() -> None:
     values = {"net": 0.8, "weak": 0.6, "strong": 0.7}
     replicates = np.array([[0.8, 0.6, 0.7], [0.9, 0.5, 0.75], [0.7, 0.6, 0.65]])
-    difference = compare(values, replicates, METRICS["auroc"])
+    difference = compare(values, replicates, metric=METRICS["auroc"])
     assert difference is not None
     assert difference.baseline == "strong"
     assert difference.advantage.value == pytest.approx(0.1)
     assert difference.advantage.low == pytest.approx(np.percentile([0.1, 0.15, 0.05], 2.5))
     assert str(difference).endswith("The network is ahead.")
-    lower = compare(values, replicates, METRICS["brier"])
+    lower = compare(values, replicates, metric=METRICS["brier"])
     assert lower is not None
     assert lower.baseline == "weak"
     assert str(lower).endswith("The network is behind.")
@@ -98,18 +98,18 @@ def test_the_difference_is_to_the_best_baseline_and_above_zero_where_the_network
 
 def test_a_difference_whose_interval_holds_zero_decides_nothing() -> None:
     replicates = np.array([[0.8, 0.7], [0.6, 0.7]])
-    assert "do not show" in str(compare({"net": 0.7, "other": 0.7}, replicates, METRICS["auroc"]))
+    assert "do not show" in str(compare({"net": 0.7, "other": 0.7}, replicates, metric=METRICS["auroc"]))
 
 
 def test_each_label_is_measured_on_its_known_rows() -> None:
     targets = np.array([[1, 0], [0, np.nan], [1, np.nan], [0, 0]])
     scores = np.array([[0.9, 0.2], [0.1, 0.3], [0.2, 0.9], [0.3, 0.1]])
-    labels = measure_labels(scores, targets, [METRICS["auroc"], METRICS["accuracy"]], names=("liver", "heart"))
+    labels = measure_labels(scores, targets, metrics=[METRICS["auroc"], METRICS["accuracy"]], names=("liver", "heart"))
     assert labels == {
         "liver": {"examples": 4, "positive": 2, "auroc": 0.75, "accuracy": 0.75},
         "heart": {"examples": 2, "positive": 0, "auroc": None, "accuracy": 1.0},
     }
-    assert measure_labels(scores, np.array([1, 0, 1, 0]), [METRICS["auroc"]], names=("no", "yes")) is None
+    assert measure_labels(scores, np.array([1, 0, 1, 0]), metrics=[METRICS["auroc"]], names=("no", "yes")) is None
 
 
 def test_a_label_that_looks_like_markup_stays_text(report: Report) -> None:

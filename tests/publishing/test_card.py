@@ -129,8 +129,7 @@ def test_a_folder_without_card_or_report_is_incomplete(trained: Any, tmp_path: P
 
 def test_a_page_is_taken_apart_by_headings_outside_code() -> None:
     page = read_page(
-        "# Title\n<!-- note\n## no heading -->\nIntro\n"
-        "## Train\n```bash\n## a comment\n```\n### More\n## Limits\nNone."
+        "# Title\n<!-- note\n## no heading -->\nIntro\n## Train\n```bash\n## a comment\n```\n### More\n## Limits\nNone."
     )
     assert page.introduction == "Intro"
     assert page.sections == {"Train": "```bash\n## a comment\n```\n### More", "Limits": "None."}

@@ -8,7 +8,7 @@ from medhub.modeling import MedConfig
 
 TRAINING: dict[str, dict[str, Any]] = {
     "dnn": {"epochs": 10, "batch_size": 32, "learning_rate": 5e-4, "weight_decay": 0.01, "warmup": 0.1},
-    "cnn": {"epochs": 15, "batch_size": 32, "learning_rate": 1e-3, "weight_decay": 0.01, "warmup": 0.1, "ema": 0.99},
+    "cnn": {"epochs": 20, "batch_size": 32, "learning_rate": 1e-3, "weight_decay": 0.01, "warmup": 0.1, "ema": 0.99},
 }
 """Settings of a training run by network, chosen on the validation parts of Tox21."""
 
