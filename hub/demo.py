@@ -8,6 +8,7 @@ rows of input values that run.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medhub.errors import MedHubError
@@ -26,14 +27,15 @@ def build(predictor: Predictor) -> gradio.Blocks:
     gradio = _gradio()
     plugin = predictor.task.module("demo")
     config = predictor.model.config
-    name = predictor.provenance.model if predictor.provenance else predictor.task.id
+    name = Path(predictor.provenance.model).name if predictor.provenance else predictor.task.id
 
     def answer(*values: Any) -> list[Any]:
         try:
             result = predictor.predict(plugin.raw(*values), explain=True)
         except MedHubError as error:
             raise gradio.Error(str(error), duration=None, print_exception=False) from error
-        return [*plugin.draw(result), result.explanation.picture, result.to_dict()]
+        explained = result.explanation
+        return [*plugin.draw(result), gradio.Image(explained.picture, label=explained.caption), result.to_dict()]
 
     with gradio.Blocks(title=f"{name} · MedHub", analytics_enabled=False) as page:
         gradio.Markdown(

@@ -22,9 +22,11 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def result_picture(
-    title: str, bars: Mapping[str, float], explanation: Image.Image | None = None, *, notice: str
+    title: str, bars: Mapping[str, float], explanation: tuple[str, Image.Image | None] | None = None, *, notice: str
 ) -> Image.Image:
     """Draw a result on white, `WIDTH` pixels wide: figures between 0 and 1 as bars, the explanation beneath.
+
+    An explanation is a caption and a picture.
 
     Of more than `MOST_BARS` figures the largest are drawn, and a line says how many are not.
     """
@@ -32,7 +34,10 @@ def result_picture(
     if bars:
         parts.append(_bars(bars))
     if explanation is not None:
-        parts.append(_fitted(explanation))
+        caption, shown = explanation
+        parts.append(_lines(_wrapped(caption, ImageFont.load_default(size=TEXT)), size=TEXT, colour=GREY))
+        if shown is not None:
+            parts.append(_fitted(shown))
     parts.append(_lines([notice], size=SMALL, colour=GREY))
     gap = round(MARGIN * 0.7)
     height = 2 * MARGIN + sum(part.height for part in parts) + gap * (len(parts) - 1)

@@ -125,6 +125,8 @@ def run(
         settings=settings, folder=folder / "checkpoint", metric=task.metric(task.metrics[0]),
         progress=progress, resume=resume,
     )  # fmt: skip
+    if outcome.processes > 1:
+        torch.distributed.destroy_process_group()  # the first process does the rest alone
     if outcome.rank > 0:
         return None
 

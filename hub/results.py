@@ -32,14 +32,21 @@ class Explanation:
     """Which parts of one input spoke for a label.
 
     `values` has one figure a part (atom, pixel, position), positive where the part raised the label's score;
-    `parts` names them where they have names. `picture` shows them over the input.
+    `parts` names them where they have names. `picture` shows them over the input, and `legend` says what its colours
+    mean.
     """
 
     method: str
     label: str
+    legend: str
     values: NDArray[np.floating]
     parts: tuple[str, ...] = ()
     picture: Image | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def caption(self) -> str:
+        """What a person must know who sees the picture."""
+        return f"What spoke for {self.label}: {self.legend}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +69,8 @@ class Prediction:
         """Draw the result for a person, with the research-only notice."""
         from medhub.pictures import result_picture
 
-        shown = self.explanation.picture if self.explanation else None
-        return result_picture(self.title(), self.bars(), shown, notice=NOTICE)
+        explained = (self.explanation.caption, self.explanation.picture) if self.explanation else None
+        return result_picture(self.title(), self.bars(), explained, notice=NOTICE)
 
     def title(self) -> str:
         """Say the result in one line."""

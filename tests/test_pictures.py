@@ -36,7 +36,7 @@ def test_many_figures_are_cut_to_the_largest() -> None:
 
 
 def test_the_notice_stands_below_whatever_is_shown() -> None:
-    bare, full = result_picture("", {}), result_picture("t", {"a": 0.5}, Image.new("RGB", (50, 30), "black"))
+    bare, full = result_picture("", {}), result_picture("t", {"a": 0.5}, ("why", Image.new("RGB", (50, 30), "black")))
     notice = np.asarray(bare)[-80:]
     assert (notice < 255).any()
     assert np.array_equal(np.asarray(full)[-80:], notice)
@@ -47,10 +47,10 @@ def test_the_notice_stands_below_whatever_is_shown() -> None:
 def test_an_explanation_keeps_its_shape_and_stands_on_white() -> None:
     clear = Image.new("RGBA", (60, 30), (0, 0, 0, 0))
     clear.paste((255, 0, 0, 255), (10, 5, 50, 25))
-    red = coloured(result_picture("t", {}, clear), "#ff0000")
+    red = coloured(result_picture("t", {}, ("", clear)), "#ff0000")
     height, width = np.ptp(np.argwhere(red), axis=0) + 1
     assert width / height == pytest.approx(2, abs=0.05)
-    assert not coloured(result_picture("t", {}, clear), "#000000").any()
+    assert not coloured(result_picture("t", {}, ("", clear)), "#000000").any()
 
 
 def test_a_long_title_keeps_its_end() -> None:

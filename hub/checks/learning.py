@@ -1,4 +1,4 @@
-"""Rules about training one network at its smallest: gradients, overfitting, seeds, half precision, two processes."""
+"""Rules about training one network at its smallest: gradients, overfitting, seeds, half precision."""
 
 from __future__ import annotations
 

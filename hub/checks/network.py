@@ -79,7 +79,7 @@ def check_forward(network: Network) -> None:
 
 def check_determinism(network: Network) -> None:
     """In evaluation mode the same input gives the same output, bit for bit."""
-    model = network.model()
+    model = network.disturbed()
     first, again = (network.scores(model, network.varied) for _ in range(2))
     if not np.array_equal(first, again):
         raise CheckFailed("model.eval() gives other scores on a second call; use nn.Dropout, which eval() switches off")
@@ -87,7 +87,7 @@ def check_determinism(network: Network) -> None:
 
 def check_neighbours(network: Network) -> None:
     """An input's scores depend neither on the others of its batch nor on their order."""
-    model = network.model()
+    model = network.disturbed()
     # the longest row is always there, so that padding stays the same; padding has a rule of its own
     *rest, longest = sorted(network.varied, key=lambda place: _length(network, place))
     before = network.scores(model, [longest, rest[0], *rest[1:4]])
@@ -104,7 +104,7 @@ def check_padding(network: Network) -> None:
     """An input's scores are the same alone as padded to the length of a longer one."""
     if network.features.lengths is None:
         return
-    model = network.model()
+    model = network.disturbed()
     shortest, *_, longest = sorted(network.varied, key=lambda place: _length(network, place))
     if _length(network, shortest) == _length(network, longest):
         raise CheckFailed("synthetic() makes inputs of one length only; let lengths differ, so that padding is tried")
@@ -118,7 +118,7 @@ def check_padding(network: Network) -> None:
 
 def check_weights(network: Network) -> None:
     """Saved and loaded weights give the same output bit for bit; a missing or extra tensor is refused."""
-    model = network.model(seed=1)
+    model = network.disturbed()
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         torch.manual_seed(2)  # what loading draws anew must show

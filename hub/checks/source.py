@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -15,6 +14,7 @@ from medhub.checks.subject import Subject
 from medhub.errors import CheckFailed, suggest
 from medhub.modeling import MedConfig, MedModel
 from medhub.processing import Processor
+from medhub.publishing.page import read_page
 
 FILES = ("README.md", "__init__.py", "baselines.py", "config.py", "data.py", "demo.py", "model.py", "processing.py")
 STEPS = ("Preprocess", "Build", "Train", "Evaluate")
@@ -149,10 +149,7 @@ def check_safety(subject: Subject) -> None:
 
 def check_page(subject: Subject) -> None:
     """README.md shows the four steps in their order, what the model is for and where it ends."""
-    text = (subject.folder / "README.md").read_text(encoding="utf-8")
-    # odd places hold the headings, the place after each the text beneath it
-    pieces = re.split(r"^##+ +(.+?) *$", text, flags=re.MULTILINE)
-    sections = dict(zip(pieces[1::2], pieces[2::2], strict=True))
+    sections = read_page((subject.folder / "README.md").read_text(encoding="utf-8")).sections
     for name in (*STEPS, *OTHER_SECTIONS):
         if not sections.get(name, "").strip():
             raise CheckFailed(

@@ -101,6 +101,14 @@ class Network:
         torch.manual_seed(seed)
         return self.task.model_class(self.config).eval()
 
+    def disturbed(self, *, seed: int = 0) -> MedModel:
+        """Return an untrained model with every weight moved: one that starts at zero would hide what comes before it."""
+        model = self.model(seed=seed)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.1 * torch.randn_like(parameter)
+        return model
+
     def batch(self, places: list[int], *, targets: bool = True) -> dict[str, Tensor]:
         """Return rows as a batch, with or without their labels."""
         columns = self.features.take(np.array(places))

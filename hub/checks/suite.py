@@ -93,6 +93,7 @@ RULES = (
     Rule("prediction", use.check_prediction, each_network=True),
     Rule("explanation", use.check_explanation, each_network=True),
     Rule("demo", use.check_demo, each_network=True),
+    Rule("card", use.check_model_card),
     Rule("two-processes", processes.check_two_processes),
 )
 
@@ -101,8 +102,13 @@ def run_checks(task: Task, *, only: Collection[str] | None = None) -> Iterator[O
     """Run the rules (or those named in `only`) over a task, yielding each outcome as it is known.
 
     A plugin may exempt itself from an outcome by its name in EXEMPTIONS of its checks.py, with the reason. An exemption
-    is strict: a rule that is kept after all fails. Whatever the plugin raises becomes an outcome.
+    is strict: a rule that is kept after all fails. Whatever the plugin raises becomes an outcome. Raises MedHubError
+    for a name in `only` that is no rule.
     """
+    known = [rule.name for rule in RULES]
+    for name in only or ():
+        if name not in known:
+            raise MedHubError(f"no rule {name!r}{suggest(name, known)} Rules: {', '.join(known)}")
     subject = Subject(task)
     for rule in RULES:
         if only is None or rule.name in only:

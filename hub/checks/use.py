@@ -1,4 +1,4 @@
-"""Rules about what a user meets: the processor, predictions, explanations and the demo."""
+"""Rules about what a user meets: the processor, predictions, explanations, the demo and the card."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medhub.checks.subject import Network
+from medhub.checks.subject import Network, Subject
+from medhub.data import load_data, prepare
 from medhub.errors import CheckFailed, InputError, LoadError, ProcessorError
+from medhub.evaluation import evaluate
 from medhub.predictor import Predictor, from_pretrained
 from medhub.processing import PROCESSOR_FILE
+from medhub.publishing import check_card, write_card
 from medhub.results import Prediction
+from medhub.training import Settings, train
 
 if TYPE_CHECKING:
     import gradio
@@ -132,6 +136,29 @@ def check_demo(network: Network) -> None:
                 "draw() must give one value for each of outputs()"
             )
     page.close()
+
+
+def check_model_card(subject: Subject) -> None:
+    """A network trains with its own settings, is evaluated beside its baselines, and its card lacks nothing."""
+    task, name = subject.task, subject.architectures[0]
+    network = subject.network(name)
+    splits = load_data(subject.table, split="group", seed=0)
+    rows, validation = (prepare(part, network.processor, cache=False) for part in (splits.train, splits.validation))
+    training = task.module("config").TRAINING
+    settings = Settings.from_dict({**training.get(name, training.get("default", {})), "epochs": 1, "cpu": True})
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = train(
+            network.model(), rows, validation, network.processor,
+            settings=settings, folder=Path(folder) / "checkpoint", metric=task.metric(task.metrics[0]),
+        )  # fmt: skip
+        report = evaluate(task, outcome.model, network.processor, splits, bootstrap=10, command="medhub check")
+        Predictor(task, outcome.model, network.processor, device="cpu").save(folder)
+        write_card(
+            folder, task=task, report=report, data=splits.summary(), settings=settings.to_dict(),
+            outcome=outcome.to_dict(), train_command="medhub check",
+        )  # fmt: skip
+        if missing := check_card(folder):
+            raise CheckFailed(f"the model card is not complete: {'; '.join(missing)}; see README.md and data.py")
 
 
 def _refuses_another_processor(folder: Path) -> None:

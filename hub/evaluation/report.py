@@ -160,7 +160,7 @@ class Report:
 
 def code_version() -> str:
     """Return the short git commit of a checkout, with "-dirty" when it was changed since, or else MedHub's version."""
-    checkout = Path(medhub.__file__).parent.parent
+    checkout = Path(medhub.__file__).resolve().parent.parent
     if not (checkout / ".git").exists():
         return medhub.__version__
     try:

@@ -10,8 +10,9 @@ class Progress(Protocol):
     """Follows a training run; the command line draws it as a bar. Only the first of several processes is followed."""
 
     def step(self, *, step: int, total: int, epoch: int, loss: float) -> None:
-        """Take note of where training is: at most about twice a second, for reading the loss waits for the GPU.
+        """Take note of where training is.
 
+        Called about twice a second, for reading the loss waits for the GPU, and at the end of each epoch.
         `step` counts from 1 to `total` over all epochs, `epoch` from 1; `loss` is the mean of this epoch so far.
         """
 

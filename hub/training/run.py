@@ -126,7 +126,7 @@ class Run:
             position.batch += len(group)
             position.step += 1
             if time.monotonic() - self._last_reading >= READING_SECONDS:
-                self._report()
+                self._tell(self._losses())
             if interrupt.requested or self._checkpoint_due():
                 self.save()
                 interrupt.heed()
@@ -144,12 +144,11 @@ class Run:
             batch["sample_weight"] = sample_weights(batch["labels"], self.class_weights)
         return batch
 
-    def _report(self) -> None:
-        loss = sum(self._losses().values())
+    def _tell(self, losses: Mapping[str, float]) -> None:
         self._last_reading = time.monotonic()
         if self.progress is not None:
-            position = self.position
-            self.progress.step(step=position.step, total=self.total, epoch=position.epoch + 1, loss=loss)
+            step, epoch = self.position.step, self.position.epoch + 1
+            self.progress.step(step=step, total=self.total, epoch=epoch, loss=sum(losses.values()))
 
     def _losses(self, *, of_all_processes: bool = False) -> dict[str, float]:
         """Return each player's mean loss in this epoch so far; raise MedHubError where one is not finite."""
@@ -177,6 +176,7 @@ class Run:
         losses = self._losses(of_all_processes=True)
         if not all(weights.isfinite().all() for weights in self.model.parameters()):
             raise self._diverged("weights are not finite")
+        self._tell(losses)
         value = self._validate()
         position.epoch += 1
         position.batch = 0

@@ -83,9 +83,7 @@ class Stepper:
     def step(self, batches: Sequence[Batch], *, learning_rate: float) -> None:
         """Take one step on the mean loss over `batches`."""
         for player in self.players:
-            if self._adversarial:
-                self._take_turn(player)
-            player.optimizer.zero_grad()
+            player.optimizer.zero_grad()  # also of what the other players' losses left there
             for batch in batches[:-1]:
                 with self._accelerator.no_sync(self._objective):  # processes add up once a step, not once a batch
                     self._backward(player, batch, share=1 / len(batches))
@@ -98,22 +96,12 @@ class Stepper:
             self.scaler.step(player.optimizer)
         self.scaler.update()
 
-    def _take_turn(self, player: Player) -> None:
-        """Let gradients reach this player's parameters only."""
-        for other in self.players:
-            for parameter in other.parameters:
-                parameter.requires_grad_(False)
-        for parameter in player.parameters:
-            parameter.requires_grad_(True)
-
     def _backward(self, player: Player, batch: Batch, *, share: float) -> None:
         loss = self._objective(**batch, player=player.name) if self._adversarial else self._objective(**batch)
         player.loss_sum += loss.detach()
         self.scaler.scale(loss if share == 1 else loss * share).backward()
 
     def release(self) -> None:
-        """Leave the model as it was found: all players' parameters can be trained, and no gradients take memory."""
+        """Free the gradients' memory."""
         for player in self.players:
-            for parameter in player.parameters:
-                parameter.requires_grad_(True)
-                parameter.grad = None
+            player.optimizer.zero_grad()

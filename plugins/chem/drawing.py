@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from rdkit.Chem import Mol
 
-WIDTH, HEIGHT = 720, 480  # of the picture, in pixels
+WIDTH, HEIGHT, MARGIN = 720, 480, 20  # of the picture, in pixels; the margin is what is left around the molecule
 
 
 def draw_atoms(mol: Mol, values: NDArray[np.floating]) -> Image:
@@ -20,7 +20,7 @@ def draw_atoms(mol: Mol, values: NDArray[np.floating]) -> Image:
 
     The colour is the deeper the larger the value, against the molecule's largest.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
     from rdkit.Chem.Draw import rdMolDraw2D
 
     colours = {atom: _colour(float(value)) for atom, value in enumerate(values / max(np.abs(values).max(), 1e-12))}
@@ -33,7 +33,9 @@ def draw_atoms(mol: Mol, values: NDArray[np.floating]) -> Image:
         canvas, mol, highlightAtoms=[*colours], highlightAtomColors=colours, highlightBonds=[]
     )
     canvas.FinishDrawing()
-    return Image.open(io.BytesIO(canvas.GetDrawingText())).convert("RGB")
+    drawn = Image.open(io.BytesIO(canvas.GetDrawingText())).convert("RGB")
+    left, top, right, bottom = ImageOps.invert(drawn).getbbox() or (0, 0, WIDTH, HEIGHT)
+    return drawn.crop((max(left - MARGIN, 0), max(top - MARGIN, 0), right + MARGIN, bottom + MARGIN))
 
 
 def _colour(strength: float) -> tuple[float, float, float]:

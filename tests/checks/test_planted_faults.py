@@ -11,7 +11,7 @@ import pytest
 import medhub
 from medhub.checks import RULES, run_checks
 
-ELSEWHERE = {"baselines", "explanation", "demo", "two-processes"}
+ELSEWHERE = {"baselines", "card", "explanation", "demo", "two-processes"}
 """Slow rules, which run against faults of their own only."""
 
 Plugin = Callable[..., medhub.Task]
@@ -73,6 +73,13 @@ ROW = '"group": f"patient {patient}"'
 TINY = "    @classmethod\n    def tiny("
 
 METRICS = '"""Own metrics."""\n\nfrom medhub.metrics import METRICS as CORE\nfrom medhub.metrics import Metric\n\n'
+FEW = '''def accuracy(scores, targets):
+    """Fail where rows are few."""
+    return CORE["accuracy"].compute(scores, targets) if len(targets) > 20 else 1 / 0
+
+
+METRICS = {"accuracy": Metric("accuracy", accuracy, best=1.0)}
+'''
 LOAD = '''    @classmethod
     def load(cls, folder):
         """Take what is known."""
@@ -221,6 +228,8 @@ FAULTS = (
     Fault("demo", "no example", "demo.py", "    return [[", "    return [] and [[", "give rows that a visitor can try"),
     Fault("demo", "odd example", "demo.py", "    return [[", "    return [[1, 2]] or [[", "one value an input"),
     Fault("demo", "values", "demo.py", "[result.probabilities]", "[result.probabilities, 1]", "one value for each"),
+    Fault("card", "settings that diverge", "config.py", "3e-3", "3e30", "ower the learning rate"),
+    Fault("card", "a metric that fails", "metrics.py", "", METRICS + FEW, "metrics.py:8"),
     Fault("two-processes", "own updates", "model.py", LOGITS, "        import os\n\n        with torch.no_grad():\n"
           "            self.network.head.bias += int(os.environ.get('RANK', 0))\n" + LOGITS,
           "through their gradients alone"),

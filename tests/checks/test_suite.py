@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import medhub
 from medhub.checks import RULES, run_checks
+from medhub.errors import MedHubError
 
 Plugin = Callable[..., medhub.Task]
 
@@ -72,6 +75,24 @@ def test_a_plugin_whose_config_cannot_be_imported_fails_every_rule_about_network
     assert {outcome.rule.name for outcome in about_networks} == {rule.name for rule in RULES if rule.each_network}
     assert not any(outcome.passed for outcome in about_networks)
     assert all("MedConfigg" in outcome.message for outcome in about_networks)
+
+
+def test_weights_that_start_at_zero_hide_no_fault(plugin: Plugin) -> None:
+    head = "        self.head = nn.Linear(config.channels, config.num_labels)\n"
+    zeros = replace("model.py", head, head + "        nn.init.zeros_(self.head.weight)\n")
+
+    def change(folder: Path) -> None:
+        zeros(folder)
+        NO_MASK(folder)
+
+    gradients, padding = sorted(run_checks(plugin(change), only=["padding", "gradients"]), key=lambda o: o.rule.name)
+    assert gradients.passed
+    assert not padding.passed
+
+
+def test_an_unknown_rule_names_the_nearest(plugin: Plugin) -> None:
+    with pytest.raises(MedHubError, match="no rule 'paddding'; did you mean 'padding'"):
+        next(run_checks(plugin(), only=["paddding"]))
 
 
 def test_a_config_without_networks_fails(plugin: Plugin) -> None:

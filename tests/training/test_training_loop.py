@@ -257,7 +257,7 @@ def test_each_player_changes_only_its_own_parameters(toy: ModuleType) -> None:
     assert changed["generator"] == {"generator.weight", "generator.bias"}
     assert changed["discriminator"] == {name for name in model.state_dict() if name.startswith("discriminator")}
     stepper.release()
-    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_adversarial_training_finds_the_data(toy: ModuleType, tmp_path: Path) -> None:
@@ -347,7 +347,8 @@ def test_progress_is_told_seldom_and_after_every_epoch(toy: ModuleType, tmp_path
     notes = Notes()
     outcome = toy.run(Settings(epochs=3, batch_size=1), tmp_path, kind="plain", size=512, progress=notes)
     assert notes.epochs == outcome.history
-    assert len(notes.steps) <= outcome.seconds / 0.5
+    assert 3 <= len(notes.steps) <= 3 + outcome.seconds / READING_SECONDS
+    assert notes.steps[-1] == {"step": 1536, "total": 1536, "epoch": 3, "loss": outcome.history[-1]["loss"]}
     for told in notes.steps:
         assert told["total"] == 1536
         assert 1 <= told["step"] <= 1536

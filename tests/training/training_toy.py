@@ -210,6 +210,8 @@ def main() -> None:
             Path(out).mkdir(parents=True, exist_ok=True)
             save_file(outcome.model.state_dict(), Path(out) / f"rank{outcome.rank}.safetensors")
         # one write, so that the lines of several processes do not mix
-        os.write(sys.stdout.fileno(), f"rank {outcome.rank} of {outcome.processes}\n".encode())
+        os.write(
+            sys.stdout.fileno(), f"rank {outcome.rank} of {outcome.processes}, seed {torch.initial_seed()}\n".encode()
+        )
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -76,7 +76,10 @@ class ExampleRhythmProcessor(Processor):
         values = integrated_gradients(model, batch, name="intervals", label=index)[0].cpu().numpy()
         parts = tuple(f"interval {place + 1}" for place in range(len(sample)))
         picture = _draw(sample, values)
-        return Explanation(method="integrated gradients", label=label, values=values, parts=parts, picture=picture)
+        legend = "red intervals speak for it, blue ones against it"
+        return Explanation(
+            method="integrated gradients", label=label, legend=legend, values=values, parts=parts, picture=picture
+        )
 
 
 def _draw(sample: NDArray[np.float32], values: NDArray[np.floating]) -> Image:

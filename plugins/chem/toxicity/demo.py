@@ -7,9 +7,9 @@ from typing import Any
 from medhub.results import MultiLabelPrediction
 
 EXAMPLES = {
+    "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
     "bisphenol A": "CC(C)(c1ccc(O)cc1)c1ccc(O)cc1",
     "estradiol": "C[C@]12CC[C@H]3[C@@H](CCc4cc(O)ccc43)[C@@H]1CC[C@@H]2O",
-    "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
     "flutamide": "CC(C)C(=O)Nc1ccc([N+](=O)[O-])c(C(F)(F)F)c1",
     "benzo[a]pyrene": "c1ccc2c(c1)cc1ccc3cccc4ccc2c1c34",
 }

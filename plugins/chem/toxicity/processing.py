@@ -153,7 +153,12 @@ class ToxicityProcessor(Processor):
             rest = _descriptor_part(model, batch, index)
             method = f"integrated gradients of substructures; descriptors add {rest:+.2f}"
         return Explanation(
-            method=method, label=label, values=values, parts=atom_names(sample), picture=draw_atoms(sample, values)
+            method=method,
+            label=label,
+            legend="red atoms raise the score, blue ones lower it",
+            values=values,
+            parts=atom_names(sample),
+            picture=draw_atoms(sample, values),
         )
 
     def _substructure_shares(self, model: MedModel, sample: Mol, batch: dict[str, Tensor], label: int) -> NDArray:

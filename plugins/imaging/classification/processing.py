@@ -119,7 +119,13 @@ class ImageClassificationProcessor(Processor):
         """
         batch = self.collate(self.stack([self.features(sample)]))
         method, heat = attribute(model, batch, label=label, method=method)
-        return Explanation(method=method, label=label, values=heat, picture=draw(middle_squares(sample), heat))
+        return Explanation(
+            method=method,
+            label=label,
+            legend="yellow to red parts speak for it, blue ones against it",
+            values=heat,
+            picture=draw(middle_squares(sample), heat),
+        )
 
     def _fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bring a square slice (side, side, 1 or 3) to (channels, size, size)."""
