@@ -13,7 +13,7 @@ EXAMPLES = {
     "flutamide": "CC(C)C(=O)Nc1ccc([N+](=O)[O-])c(C(F)(F)F)c1",
     "benzo[a]pyrene": "c1ccc2c(c1)cc1ccc3cccc4ccc2c1c34",
 }
-"""A plastic's building block, a hormone, a painkiller, an anti-androgen that harms the liver, a carcinogen of smoke."""
+"""A painkiller, a plastic's building block, a hormone, an anti-androgen that harms the liver, a carcinogen of smoke."""
 
 
 def inputs() -> list[Any]:
