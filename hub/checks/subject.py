@@ -102,7 +102,7 @@ class Network:
         return self.task.model_class(self.config).eval()
 
     def disturbed(self, *, seed: int = 0) -> MedModel:
-        """Return an untrained model with every weight moved: one that starts at zero would hide what comes before it."""
+        """Return an untrained model with every weight moved, as one that starts at zero hides what comes before it."""
         model = self.model(seed=seed)
         with torch.no_grad():
             for parameter in model.parameters():

@@ -88,7 +88,7 @@ def check_prediction(network: Network) -> None:
 
 
 def check_explanation(network: Network) -> None:
-    """An explanation has a finite value for each part, and a picture; it leaves the model as it was."""
+    """An explanation has finite values, one a part, a picture and a legend; it leaves the model as it was."""
     model = network.model()
     sample = network.processor.read(network.table.rows[network.varied[0]]["input"])
     explanation = network.processor.explain(model, sample, network.table.label_names[0])
@@ -99,8 +99,8 @@ def check_explanation(network: Network) -> None:
         raise CheckFailed(
             f"the explanation has {len(values)} values for {len(explanation.parts)} parts; give one value a part"
         )
-    if explanation.picture is None:
-        raise CheckFailed("the explanation has no picture; draw its values over the input")
+    if explanation.picture is None or not explanation.legend:
+        raise CheckFailed("an explanation needs a picture and a legend; draw its values, and say what its colours mean")
     if model.training or any(parameter.grad is not None for parameter in model.parameters()):
         raise CheckFailed("explain leaves gradients or training mode behind; use the methods of medhub.explain")
 
