@@ -106,7 +106,7 @@ class Network:
         model = self.model(seed=seed)
         with torch.no_grad():
             for parameter in model.parameters():
-                parameter += 0.1 * torch.randn_like(parameter)
+                parameter.add_(torch.randn_like(parameter), alpha=0.1)
         return model
 
     def batch(self, places: list[int], *, targets: bool = True) -> dict[str, Tensor]:

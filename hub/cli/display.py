@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -52,14 +52,15 @@ def training_progress() -> Iterator[Progress]:
         TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, refresh_per_second=4) as bar:
-        yield _Bar(bar)
+        yield _Bar(bar, log=None if console.is_terminal else console.print)
 
 
 class _Bar:
     """A `medhub.training.Progress` on a rich progress bar."""
 
-    def __init__(self, bar: Any) -> None:
+    def __init__(self, bar: Any, *, log: Callable[[str], None] | None) -> None:
         self._bar = bar
+        self._log = log  # in a log file a bar shows nothing until it ends
         self._task = bar.add_task("training", total=None, figures="")
         self._metric = ""
 
@@ -68,5 +69,6 @@ class _Bar:
         self._bar.update(self._task, completed=step, total=total, description=f"epoch {epoch}", figures=figures)
 
     def epoch(self, record: dict[str, Any]) -> None:
-        value = record.get("metric")
-        self._metric = "" if value is None else f"  {record.get('metric_name', 'metric')} {value:.4f}"
+        self._metric = f"  {record['metric_name']} {record['metric']:.4f}"
+        if self._log is not None:
+            self._log(f"epoch {record['epoch']}  loss {record['loss']:.4f}{self._metric}  {record['seconds']:.0f} s")

@@ -105,7 +105,7 @@ def scaffold(mol: Mol) -> str:
     """Return the SMILES of the ring systems and what links them, without stereochemistry (Bemis and Murcko 1996).
 
     A molecule without a ring has no scaffold and gets its own SMILES, a group of its own. chemprop and MoleculeNet put
-    all such molecules into one group, a quarter of Tox21, which then only ever stands in train.
+    all such molecules into one group, a fifth of Tox21, which then only ever stands in train.
     """
     from rdkit.Chem.Scaffolds import MurckoScaffold
 

@@ -86,7 +86,7 @@ def _draw(sample: NDArray[np.float32], values: NDArray[np.floating]) -> Image:
     """Draw one bar an interval, as high as it is long: red where it spoke for the label, blue where against it."""
     from PIL import Image, ImageDraw
 
-    width, height = 8, 160
+    width, height = max(8, 640 // len(sample)), 160
     picture = Image.new("RGB", (width * len(sample), height), "white")
     pen = ImageDraw.Draw(picture)
     strength = np.abs(values) / max(float(np.abs(values).max()), 1e-12)

@@ -27,7 +27,7 @@ def ecfp_forest(train: Dataset, test: Dataset, *, labels: tuple[str, ...], seed:
     """Return the probabilities of a random forest a label, on which molecules hold which substructures (ECFP4)."""
 
     def fit(inputs: NDArray, target: NDArray) -> RandomForestClassifier:
-        forest = RandomForestClassifier(300, min_samples_leaf=2, n_jobs=2, random_state=seed).fit(inputs, target)
+        forest = RandomForestClassifier(100, min_samples_leaf=2, n_jobs=2, random_state=seed).fit(inputs, target)
         # two threads would add up the trees in any order, and so give sums that differ from call to call
         return forest.set_params(n_jobs=1)
 
