@@ -8,7 +8,7 @@ dev:  ## Install MedHub with everything a contributor needs, into the active env
 	$(PYTHON) -m pip install -e ".[all,dev]"
 
 test:  ## Run all tests.
-	$(PYTHON) -m pytest -n 2 --dist loadfile
+	$(PYTHON) -m pytest -n 2 --dist worksteal
 
 check: links  ## Lint, types, and the floors that imports must keep to.
 	$(PYTHON) -m ruff check .

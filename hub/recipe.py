@@ -83,11 +83,12 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def load_splits(task: Task, data: str | None, *, split: str | None, seed: int, say: Say = lambda line: None) -> Splits:
-    """Load and split a data set by name, the task's synthetic data, or the user's own file or folder."""
+    """Load and split a data set by name (None: the task's), its synthetic data, or the user's own file or folder."""
+    data = data or task.dataset
     if data == SYNTHETIC:
         table = task.module("data").synthetic(size=256, seed=seed)
         return load_data(table, split=split, seed=seed)
-    if data is not None and data not in task.datasets and Path(data).exists():
+    if data not in task.datasets and Path(data).exists():
         return load_data(task.module("data").own_files(data), split=split, seed=seed)
     return load_data(task.source(data), split=split, seed=seed, progress=say)
 

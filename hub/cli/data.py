@@ -52,10 +52,9 @@ def verify(task: Task, name: Name = None, json: Json = False) -> None:
 
     Example: medhub data verify chem/toxicity clintox
     """
-    from medhub.data import check_labels, load_data
+    from medhub.data import load_data
 
     splits = load_data(registry.get(task).source(name))
-    check_labels(splits)
     if json:
         print_json(splits.summary())
     else:

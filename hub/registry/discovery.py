@@ -98,6 +98,12 @@ def register(task: Task) -> Task:
         raise DuplicateTask(
             f"task {task.id!r} is registered twice: at {_registered[task.id][1]} and at {place}; rename one of the two"
         )
+    for other, (known, there) in _registered.items():
+        if other != task.id and known.model_type == task.model_type:
+            raise DuplicateTask(
+                f"tasks {other!r} (at {there}) and {task.id!r} (at {place}) would both have the model type "
+                f"{task.model_type!r}, by which saved models find their task; rename one of the two"
+            )
     _registered.setdefault(task.id, (task, place))
     return task
 

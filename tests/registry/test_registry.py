@@ -60,6 +60,13 @@ def test_the_same_task_may_be_registered_again_but_no_other_under_its_id() -> No
     assert medhub.get("stranger/task").summary == "a task made for a test"
 
 
+@pytest.mark.usefixtures("registry")
+def test_two_tasks_cannot_share_the_model_type_by_which_saved_models_find_them() -> None:
+    medhub.register(make_task(id="stranger/task_two"))
+    with pytest.raises(DuplicateTask, match=r"'stranger/task_two'.*'stranger_task/two'.*medhub_stranger_task_two"):
+        medhub.register(make_task(id="stranger_task/two"))
+
+
 def test_a_task_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         make_task().id = "other/task"  # type: ignore[misc]
