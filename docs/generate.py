@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from medhub import registry
+from medhub.evaluation import Report
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -30,12 +31,10 @@ def zoo_table() -> str:
     lines = ["| model | task | test figure (95 % interval) | size |", "|---|---|---|---|"]
     index = registry.zoo_index()
     for name, folder in registry.zoo_models().items():
-        report = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
-        task = registry.get(index[name])
-        metric = task.metrics[0]
-        value, low, high = report["models"][report["network"]][metric]
+        report = Report.from_dict(json.loads((folder / "evaluation.json").read_text(encoding="utf-8")))
+        metric = registry.get(index[name]).metrics[0]
         size = (folder / "model.safetensors").stat().st_size / 1e6
-        figure = f"{metric.upper()} {value:.3f} ({low:.3f} to {high:.3f}), {report['data']}, {report['split']} split"
+        figure = f"{metric.upper()} {report.numbers[metric]}, {report.dataset}, {report.split} split"
         lines.append(f"| [`{name}`](zoo/{name}/README.md) | `{index[name]}` | {figure} | {size:.1f} MB |")
     return "\n".join(lines)
 

@@ -123,7 +123,8 @@ class MedModel(PreTrainedModel):
                 )
         except (RuntimeError, SafetensorError) as error:
             raise WeightsError(
-                f"the weights in {pretrained_model_name_or_path} do not fit {cls.__name__}: {error}"
+                f"model.safetensors in {pretrained_model_name_or_path} does not fit {cls.__name__}: {error}; "
+                "restore it from where the model came"
             ) from error
         model, info = loaded
         cls._refuse_misfits(str(pretrained_model_name_or_path), info)
@@ -149,7 +150,7 @@ class MedModel(PreTrainedModel):
         if unexpected:
             parts.append(f"holds the unexpected {_some(unexpected)}")
         raise WeightsError(
-            f"the weights in {place} do not fit {cls.__name__}: the file {' and '.join(parts)}; "
+            f"model.safetensors in {place} does not fit {cls.__name__}: the file {' and '.join(parts)}; "
             "config.json and model.safetensors must come from one training run"
         )
 

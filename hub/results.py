@@ -103,7 +103,9 @@ class ClassPrediction(Prediction):
 
     def title(self) -> str:
         """Say the class, its probability, and whether the model abstains."""
-        said = f"{self.label} ({self.probabilities[self.label]:.0%})"
+        from medhub.pictures import percentage
+
+        said = f"{self.label} ({percentage(self.probabilities[self.label])})"
         return f"{said}, not certain" if self.abstained else said
 
     def bars(self) -> dict[str, float]:
@@ -120,8 +122,10 @@ class MultiLabelPrediction(Prediction):
 
     def title(self) -> str:
         """Say the most probable label."""
+        from medhub.pictures import percentage
+
         top = max(self.probabilities, key=self.probabilities.__getitem__)
-        return f"{self.input}: {top} {self.probabilities[top]:.0%}"
+        return f"{self.input}: {top} {percentage(self.probabilities[top])}"
 
     def bars(self) -> dict[str, float]:
         """Return the probability of each label."""

@@ -113,7 +113,7 @@ def test_weights_that_do_not_fit_are_refused(saved: Path, change: Any, said: str
 
 def test_weights_of_another_shape_are_refused(saved: Path) -> None:
     edit_config(saved, width=5)
-    with pytest.raises(WeightsError, match=r"do not fit PulseModel"):
+    with pytest.raises(WeightsError, match=r"does not fit PulseModel"):
         PulseModel.from_pretrained(saved)
 
 

@@ -96,14 +96,8 @@ def predict(
                 picture = None
     if json:
         print_json(records)
-        return
-    for record in records:
-        if "error" in record:
-            print(f"{record['input']}: {record['error']}")
-            continue
-        print(record["input"])
-        for label, probability in record.get("probabilities", {}).items():
-            print(f"  {label:24} {probability:.3f}")
+    else:
+        _print_records(records)
     if any("error" in record for record in records):
         raise typer.Exit(1)
 
@@ -137,6 +131,16 @@ def demo(
 
 
 COMMANDS = (train, evaluate, predict, push, demo)
+
+
+def _print_records(records: list[dict[str, Any]]) -> None:
+    for record in records:
+        if "error" in record:
+            print(f"{record['input']}: {record['error']}")
+            continue
+        print(record["input"])
+        for label, probability in record.get("probabilities", {}).items():
+            print(f"  {label:24} {probability:.3f}")
 
 
 def _pairs(items: list[str] | None, option: str) -> dict[str, Any]:
