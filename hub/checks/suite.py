@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-
-from transformers.utils import logging
 
 from medhub.checks import data, learning, network, processes, source, use
 from medhub.checks.subject import Subject
 from medhub.errors import CheckFailed, MedHubError, suggest
+from medhub.modeling import quiet_transformers
 from medhub.registry import Task
 
 
@@ -121,7 +119,7 @@ def run_rule(rule: Rule, subject: Subject) -> list[Outcome]:
         networks = _networks(rule, subject)
     except Exception as error:  # a config that cannot even be imported
         return [Outcome(rule, None, False, 0.0, _sentence(error, subject))]
-    with _quiet():
+    with quiet_transformers():  # many tiny models are loaded
         return [_run(rule, subject, network) for network in networks]
 
 
@@ -154,20 +152,6 @@ def _sentence(error: Exception, subject: Subject) -> str:
     own = [frame for frame in frames if frame.filename.startswith(str(subject.folder))]
     frame = (own or frames)[-1]
     return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers, which draws a bar and a report for each of the many tiny models that are loaded."""
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _name(rule: Rule, architecture: str | None) -> str:
