@@ -35,7 +35,7 @@ def build(predictor: Predictor) -> gradio.Blocks:
         except MedHubError as error:
             raise gradio.Error(str(error), duration=None, print_exception=False) from error
         explained = result.explanation
-        return [*plugin.draw(result), gradio.Image(explained.picture, label=explained.caption), result.to_dict()]
+        return [*plugin.draw(result), explained.caption, explained.picture, result.to_dict()]
 
     with gradio.Blocks(title=f"{name} · MedHub", analytics_enabled=False) as page:
         gradio.Markdown(
@@ -47,10 +47,11 @@ def build(predictor: Predictor) -> gradio.Blocks:
                 button = gradio.Button("Predict", variant="primary")
             with gradio.Column():
                 outputs = plugin.outputs()
-                picture = gradio.Image(label="What spoke for it", interactive=False, format="png", buttons=["download"])
+                caption = gradio.Markdown()
+                picture = gradio.Image(show_label=False, interactive=False, format="png", buttons=["download"])
                 with gradio.Accordion("As data", open=False):
                     record = gradio.JSON(show_label=False)
-        everything = [*outputs, picture, record]
+        everything = [*outputs, caption, picture, record]
         gradio.Examples(
             plugin.examples(), inputs=inputs, outputs=everything, fn=answer, run_on_click=True, cache_examples=False
         )

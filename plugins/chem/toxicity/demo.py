@@ -38,7 +38,7 @@ def outputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.Label(label="Probability of each toxicity", num_top_classes=12),
+        gradio.Label(label="Probability of each toxicity", num_top_classes=12, show_heading=False),
         gradio.Textbox(label="Read as", info="largest organic part, uncharged", interactive=False),
     ]
 

@@ -28,14 +28,13 @@ def raw(files: list[str] | None) -> Image:
 
 
 def examples() -> list[list[Any]]:
-    """Return a made-up study of each label, as files in a temporary folder."""
+    """Return a made-up picture and a made-up series of slices, as files in a temporary folder."""
     folder = Path(tempfile.mkdtemp(prefix="medhub-examples-"))
     rows = synthetic(size=4).rows
-    firsts = [rows["labels"][:].index(label) for label in sorted(set(rows["labels"]))]
     studies = []
-    for first in firsts:
-        paths = [folder / slice_["path"] for slice_ in rows[first]["input"]]
-        for path, slice_ in zip(paths, rows[first]["input"], strict=True):
+    for slices in (rows[0]["input"][2:3], rows[1]["input"]):
+        paths = [folder / slice_["path"] for slice_ in slices]
+        for path, slice_ in zip(paths, slices, strict=True):
             path.write_bytes(slice_["bytes"])
         studies.append([[str(path) for path in paths]])
     return studies
