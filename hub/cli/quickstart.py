@@ -38,14 +38,15 @@ def quickstart(
     _say(f"    {model!r}")
 
     plugin = found.module("demo")
-    example = plugin.examples()[0]
+    raw = plugin.raw(*plugin.examples()[0])
     _say("3/4 predicting, with an explanation")
-    result = model.predict(plugin.raw(*example), explain=True)
+    result = model.predict(raw, explain=True)
     picture = folder / "prediction.png"
     result.to_picture().save(picture)
     print(result.title())
     print(f"model folder  {folder}\ncard          {folder / 'README.md'}\npicture       {picture}")
-    print(f'in code       import medhub; medhub.from_pretrained("{folder}").predict({plugin.raw(*example)!r})')
+    written = repr(raw) if isinstance(raw, str) else '"your.file"'
+    print(f'in code       import medhub; medhub.from_pretrained("{folder}").predict({written})')
     if demo:
         from medhub.demo import launch
 
