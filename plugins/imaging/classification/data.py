@@ -157,7 +157,7 @@ DATASETS: dict[str, Source] = {
                 manifest=True,
             ),
         ),
-        licence="CC BY 4.0",
+        licence="CC BY 4.0 (the article's; the images carry no licence file)",
         citation="Al-Dhabyani et al., Dataset of breast ultrasound images, Data in Brief 28:104863 (2020)",
         homepage="https://scholar.cu.edu.eg/?q=afahmy/pages/dataset",
         group_by="near duplicates",
