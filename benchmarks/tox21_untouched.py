@@ -64,7 +64,7 @@ def main() -> None:
         sep=" | ",
     )
     for name, baseline in score_baselines(TASK, splits, like=scores, seed=0).items():
-        print(f"| {name}", *(f"{metric.compute(baseline, targets):.3f}" for metric in METRICS), sep=" | ")
+        print(f"| {name}", *(f"{metric.compute(baseline, targets):.3f}" for metric in METRICS), sep=" | ", end=" |\n")
     print(f"\n{len(splits.test)} test molecules, split sha256 {splits.split_sha256[:12]}")
 
 
