@@ -1,0 +1,1 @@
+"""Alembic migrations; `versions/NNNN_what.py` in order."""

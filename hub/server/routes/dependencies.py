@@ -1,0 +1,140 @@
+"""What routes ask for: the Hub, the caller, and a repository that the caller has a right on.
+
+    def handler(hub: TheHub, caller: Caller, repo: Seen): ...
+
+`Seen`, `Readable`, `Writable` and `Administered` find the repository that `kind`, `namespace` and `name` of the path name,
+redirect where it was renamed, and refuse a caller without the right.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import Depends, Request
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from medhub.server import accounts
+from medhub.server.access import Principal, Right, demand
+from medhub.server.errors import Forbidden, Refusal, RepoNotFound, Unauthenticated
+from medhub.server.hub import Hub
+from medhub.server.routes.paths import base_url
+from medhub.server.tables import Repo, RepoAlias, Token, now
+
+COOKIE = "medhub_session"
+
+
+class Moved(Refusal):
+    """Not refused but elsewhere: the repository has another name now."""
+
+    status = 307
+
+
+def the_hub(request: Request) -> Hub:
+    """Return the Hub that serves this request."""
+    hub: Hub = request.app.state.hub
+    return hub
+
+
+TheHub = Annotated[Hub, Depends(the_hub)]
+
+
+def caller(request: Request, hub: TheHub) -> Principal:
+    """Return who calls, by a bearer token, by Basic credentials whose password is a token (git), or by the session cookie.
+
+    Raises Unauthenticated for credentials that are wrong; with none at all the caller is a stranger.
+    """
+    address = request.client.host if request.client else ""
+    secret = _secret(request)
+    if secret is None:
+        return Principal(address=address)
+    with hub.database.read() as session:
+        principal = accounts.authenticate(session, secret, address=address)
+        token = session.get(Token, principal.token_id)
+    if token and (token.used is None or now() - token.used > accounts.USED_STEP):
+        with hub.database.write() as session:
+            accounts.touch(session, token.id)
+    return principal
+
+
+Caller = Annotated[Principal, Depends(caller)]
+
+
+def known(principal: Caller) -> Principal:
+    """Return the caller, who has to be signed in."""
+    if principal.stranger:
+        raise Unauthenticated("sign in first: send a token of this Hub (hf auth login, or HF_TOKEN)")
+    return principal
+
+
+def writer(principal: Annotated[Principal, Depends(known)]) -> Principal:
+    """Return the caller, who has to be signed in with a token that may write at all."""
+    if not principal.may_write:
+        raise Forbidden(f"the token {principal.token_name!r} may only read; use one with the role write")
+    return principal
+
+
+Known = Annotated[Principal, Depends(known)]
+Writer = Annotated[Principal, Depends(writer)]
+
+
+def find_repo(session: Session, kind: str, full_name: str) -> tuple[Repo | None, bool]:
+    """Return the repository of this name, whatever its case, and whether the name is a former one."""
+    path = full_name.lower()
+    found = session.execute(select(Repo).where(Repo.kind == kind, Repo.path == path)).scalar()
+    if found:
+        return found, False
+    former = select(Repo).join(RepoAlias, RepoAlias.repo_id == Repo.id)
+    return session.execute(former.where(RepoAlias.kind == kind, RepoAlias.path == path)).scalar(), True
+
+
+def open_repo(session: Session, hub: Hub, principal: Principal, kind: str, full_name: str, *, right: Right) -> Repo:
+    """Return a repository by name, under its present or a former one, that the caller has `right` on; or raise as `demand` does."""
+    repo, _ = find_repo(session, kind, full_name)
+    if repo is None:
+        raise RepoNotFound(full_name, stranger=principal.stranger)
+    demand(session, principal, repo, right, anonymous=hub.settings.anonymous)
+    return repo
+
+
+def _repository(right: Right) -> object:
+    def dependency(request: Request, hub: TheHub, principal: Caller, kind: str, namespace: str, name: str) -> Repo:
+        full_name = f"{namespace}/{name.removesuffix('.git')}"
+        with hub.database.read() as session:
+            repo = open_repo(session, hub, principal, kind, full_name, right=right)
+        if repo.path != full_name.lower():
+            raise Moved(f"the repository is now {repo.full_name}", headers={"Location": _moved(request, namespace, repo)})
+        return repo
+
+    return Depends(dependency)
+
+
+Seen = Annotated[Repo, _repository(Right.SEE)]
+Readable = Annotated[Repo, _repository(Right.READ)]
+Writable = Annotated[Repo, _repository(Right.WRITE)]
+Administered = Annotated[Repo, _repository(Right.ADMIN)]
+
+
+def _moved(request: Request, namespace: str, repo: Repo) -> str:
+    """Return the address of this request under the repository's present name."""
+    segments = request.scope["path"].split("/")
+    place = segments.index(quote(namespace, safe=""))
+    git = ".git" if segments[place + 1].endswith(".git") else ""
+    segments[place : place + 2] = [repo.namespace, repo.name + git]
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{base_url(request)}{'/'.join(segments)}{query}"
+
+
+def _secret(request: Request) -> str | None:
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(value, validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise Unauthenticated("Invalid credentials in Authorization header") from error
+    return request.cookies.get(COOKIE)

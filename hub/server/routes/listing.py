@@ -1,0 +1,7 @@
+"""Lists of repositories: search, filters, sorting, pages."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

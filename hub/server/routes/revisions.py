@@ -1,0 +1,7 @@
+"""Branches, tags and history."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,7 @@
+"""Likes, and pages about users and organisations."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

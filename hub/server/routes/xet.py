@@ -1,0 +1,7 @@
+"""Xet: the chunk-addressed transport of large files."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

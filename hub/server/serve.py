@@ -1,0 +1,58 @@
+"""Running the Hub: in the foreground for `medhub serve`, or in a thread beside other work."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from medhub.errors import MedHubError
+from medhub.server.app import create_app
+from medhub.server.hub import Hub
+
+
+class AddressInUse(MedHubError):
+    """The port is taken by another program, or the address is not this machine's."""
+
+
+def listen(hub: Hub) -> tuple[uvicorn.Server, socket.socket, str]:
+    """Bind the address of the settings; return the server, its socket and its URL. Raises AddressInUse."""
+    settings = hub.settings
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise AddressInUse(
+            f"cannot listen at {settings.host}:{settings.port}: {error.strerror}; choose another with --port, or 0 for a free one"
+        ) from error
+    listener.listen(2048)
+    config = uvicorn.Config(
+        create_app(hub), http="httptools", ws="none", lifespan="off", log_level="warning", access_log=False,
+        server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=10, proxy_headers=False,
+        ssl_certfile=settings.certificate or None, ssl_keyfile=settings.key or None,
+    )  # fmt: skip
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", ""} else settings.host
+    url = settings.public_url or f"{'https' if config.is_ssl else 'http'}://{host}:{listener.getsockname()[1]}"
+    return uvicorn.Server(config), listener, url
+
+
+@contextmanager
+def running(hub: Hub) -> Iterator[str]:
+    """Serve the Hub from a thread for the length of a `with` block, which gets its URL."""
+    server, listener, url = listen(hub)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="medhub-hub", daemon=True)
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.005)
+        yield url
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
