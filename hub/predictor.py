@@ -173,20 +173,29 @@ def model_folder(name: str | os.PathLike[str], *, revision: str | None = None) -
     )
 
 
+def hub_endpoint() -> str:
+    """Return the Hub that org/name means now: HF_ENDPOINT, huggingface.co unless set."""
+    from huggingface_hub import constants
+
+    # the client reads the variable once, when it is imported; a program may come to its own Hub later
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
+
+
 def _fetch_repository(repo: str, *, revision: str | None) -> Path:
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
+    place = hub_endpoint()
     try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=[*MODEL_FILES]))
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=[*MODEL_FILES], endpoint=place))
     except RepositoryNotFoundError as error:
         raise ModelNotFound(
-            f"no repository {repo!r} at {constants.ENDPOINT}; check the name, log in with `hf auth login` where it is "
+            f"no repository {repo!r} at {place}; check the name, log in with `hf auth login` where it is "
             "private, or set HF_ENDPOINT to your own Hub"
         ) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ModelNotFound(
-            f"repository {repo!r} could not be fetched from {constants.ENDPOINT} and is not in the cache: {error}; "
+            f"repository {repo!r} could not be fetched from {place} and is not in the cache: {error}; "
             "check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or give a folder"
         ) from error
 

@@ -9,8 +9,9 @@ import sys
 
 import typer
 
-from medhub.cli import data, models, tasks
+from medhub.cli import data, hub, models, tasks
 from medhub.cli.quickstart import quickstart
+from medhub.cli.serve import serve
 from medhub.errors import MedHubError
 
 app = typer.Typer(
@@ -25,7 +26,9 @@ app = typer.Typer(
 app.command()(quickstart)
 for _command in (*tasks.COMMANDS, *models.COMMANDS):
     app.command()(_command)
+app.command()(serve)
 app.add_typer(data.app, name="data")
+app.add_typer(hub.app, name="hub")
 
 
 def main() -> None:

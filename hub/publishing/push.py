@@ -26,15 +26,17 @@ def push(
     folder = Path(folder)
     if faults := find_faults(folder):
         raise PublishError(f"{folder} is not fit to be pushed:\n" + "\n".join(f"- {fault}" for fault in faults))
-    from huggingface_hub import HfApi, constants, get_token, is_offline_mode
+    from huggingface_hub import HfApi, get_token, is_offline_mode
     from huggingface_hub.utils import httpx
 
-    place = constants.ENDPOINT
+    from medhub.predictor import hub_endpoint
+
+    place = hub_endpoint()
     if is_offline_mode():
         raise PublishError(f"HF_HUB_OFFLINE is set, so nothing is sent to {place}; unset it to push {folder}")
     if get_token() is None:
         raise PublishError(f"no token for {place}; log in with `hf auth login`, or set HF_TOKEN")
-    hub = HfApi()
+    hub = HfApi(endpoint=place)
     try:
         address = hub.create_repo(repo_id, private=private, exist_ok=True)
         if private and not hub.model_info(address.repo_id).private:

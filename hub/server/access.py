@@ -69,6 +69,8 @@ def principal_of(session: Session, token: Token, user: Account, *, address: str)
 
 def right_on(session: Session, principal: Principal, repo: Repo, *, anonymous: bool) -> Right:
     """Return the caller's right on a repository; `anonymous` is the Hub's setting."""
+    if repo.deleted:
+        return Right.NONE
     own = _own_right(principal, repo)
     if own >= Right.READ or repo.visibility != "public" or (principal.stranger and not anonymous):
         return own
@@ -113,6 +115,13 @@ def may_create_in(principal: Principal, namespace: Account) -> bool:
     return principal.admin or namespace.id == principal.id or role in {"contributor", "write", "admin"}
 
 
+def may_contribute(principal: Principal, repo: Repo) -> bool:
+    """Return whether the caller's token allows to discuss, like or propose changes to a repository that the caller may read."""
+    if principal.token_role != "fineGrained":
+        return principal.may_write
+    return any(scope["id"] in {repo.id, repo.namespace_id} and _scope_right(scope) >= Right.WRITE for scope in principal.scopes)
+
+
 def may_administer(principal: Principal, namespace: Account) -> bool:
     """Return whether the caller may change an account itself: its members, its name for people."""
     if principal.token_role not in {"write", "session"}:
@@ -122,7 +131,7 @@ def may_administer(principal: Principal, namespace: Account) -> bool:
 
 def _own_right(principal: Principal, repo: Repo) -> Right:
     """Return the right that does not come from the repository being public."""
-    if principal.stranger or repo.deleted:
+    if principal.stranger:
         return Right.NONE
     role = principal.roles.get(repo.namespace_id)
     right = ROLE_RIGHTS.get(role or "", Right.NONE)

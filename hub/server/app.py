@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medhub.server.errors import BadRequest, NotFound, OutOfSpace, Refusal
 from medhub.server.hub import Hub
+from medhub.server.limits import Limits
 from medhub.server.routes.paths import RawPath
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ def create_app(hub: Hub) -> ASGIApp:
     """Return the application that serves this Hub."""
     app = FastAPI(title="MedHub", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.hub = hub
+    app.state.limits = Limits(hub.settings.requests)
     for name in ROUTES:
         app.include_router(import_module(f"medhub.server.routes.{name}").router)
     app.include_router(import_module("medhub.server.web.pages").router)

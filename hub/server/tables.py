@@ -9,8 +9,10 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, LargeBinary, TypeDecorator, UniqueConstraint
+from sqlalchemy import JSON, DateTime, ForeignKey, Index, LargeBinary, TypeDecorator, UniqueConstraint, event, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from medhub.server import trigrams
 
 
 def new_id() -> str:
@@ -85,6 +87,7 @@ class Token(Table):
     created: Mapped[datetime] = mapped_column(default=now)
     expires: Mapped[datetime | None]
     used: Mapped[datetime | None]
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("token.id", ondelete="CASCADE"))  # a session ends with it
 
 
 class DeviceLogin(Table):
@@ -99,15 +102,25 @@ class DeviceLogin(Table):
     expires: Mapped[datetime]
 
 
+def _listing(name: str, order: str) -> Index:
+    return Index(
+        f"repo_by_{name}", "kind", order, "id", "visibility", "namespace_id",
+        sqlite_where=text("deleted IS NULL"), postgresql_where=text("deleted IS NULL"),
+    )  # fmt: skip
+
+
 class Repo(Table):
     """A repository, with what was derived from the head of its main branch at the last commit."""
 
     __tablename__ = "repo"
     __table_args__ = (
         UniqueConstraint("kind", "path"),
-        Index("repo_by_update", "kind", "visibility", "updated"),
-        Index("repo_by_downloads", "kind", "visibility", "downloads"),
-        Index("repo_by_namespace", "namespace_id", "kind", "updated"),
+        # a listing walks one of these in its order; what decides whether a caller may see a row is in the index, too
+        _listing("update", "updated"),
+        _listing("creation", "created"),
+        _listing("downloads", "downloads"),
+        _listing("likes", "likes"),
+        Index("repo_by_namespace", "namespace_id", "updated", "id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
@@ -137,6 +150,9 @@ class Repo(Table):
     def full_name(self) -> str:
         """The canonical "namespace/name"."""
         return f"{self.namespace}/{self.name}"
+
+
+event.listen(Repo.__table__, "after_create", trigrams.create)
 
 
 class RepoAlias(Table):
@@ -203,6 +219,7 @@ class RepoContent(Table):
     repo_id: Mapped[str] = mapped_column(ForeignKey("repo.id", ondelete="CASCADE"), primary_key=True)
     sha256: Mapped[str] = mapped_column(ForeignKey("content.sha256", ondelete="CASCADE"), primary_key=True, index=True)
     created: Mapped[datetime] = mapped_column(default=now)
+    used: Mapped[datetime] = mapped_column(default=now)  # last named by an upload or a commit; a sweep spares what is young
 
 
 class Xorb(Table):
@@ -283,6 +300,15 @@ class AuditRecord(Table):
     bytes: Mapped[int]
     note: Mapped[str]
     hash: Mapped[str]
+
+
+class Epoch(Table):
+    """How often xorbs were removed. Xet clients remember xorbs by the Hub's address; a new epoch gives it a new one."""
+
+    __tablename__ = "epoch"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    began: Mapped[datetime] = mapped_column(default=now)
 
 
 class Secret(Table):

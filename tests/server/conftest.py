@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from clients import client_environment, run_python
 
 from medhub.server import accounts
 from medhub.server.hub import Hub, open_hub
@@ -40,6 +41,14 @@ class TestHub:
         from huggingface_hub import HfApi
 
         return HfApi(endpoint=self.url, token=self.tokens[who])
+
+    def environment(self, home: Path, who: str | None = "alice", **more: str) -> dict[str, str]:
+        """Return the environment in which another process's clients use this Hub as `who`, with a home of their own."""
+        return client_environment(self.url, home, self.tokens[who] if who else None, **more)
+
+    def python(self, code: str, home: Path, who: str | None = "alice", *, python: str = "", **more: str) -> str:
+        """Run Python code with unmodified clients in a process of its own; return what it printed."""
+        return run_python(code, self.environment(home, who, **more), cwd=home, python=python)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +84,7 @@ def people(hub: Hub) -> dict[str, str]:
 def client_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of its own for the clients, so that no test sees another's cache or token."""
     home = tmp_path / "hf"
+    home.mkdir()
     monkeypatch.setenv("HF_HOME", str(home))
     for name in ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_XET"):
         monkeypatch.delenv(name, raising=False)

@@ -1,7 +1,152 @@
-"""What is in a repository at a revision: facts, tree, paths."""
+"""What a repository holds: its properties, trees and files at any revision (protocol, sections 3.3 and 3.5)."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+from urllib.parse import parse_qs
 
-router = APIRouter()
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy import select
+
+from medhub.server import info, reads
+from medhub.server.errors import BadRequest, EntryNotFound, RepoNotFound
+from medhub.server.hub import Hub
+from medhub.server.routes.dependencies import Caller, Seen, TheHub
+from medhub.server.routes.pagination import decode, linked
+from medhub.server.routes.shapes import stamp
+from medhub.server.storage.git import Entry, GitRepository
+from medhub.server.tables import Content
+
+router = APIRouter(max_body_size=4 << 20)
+
+REPOSITORY = "/api/{kind:kind}/{namespace:segment}/{name:segment}"
+PAGE, PAGE_EXPANDED = 1000, 100
+MOST_PATHS = 1000
+
+
+@router.get(REPOSITORY)
+@router.get(REPOSITORY + "/revision/{revision:segment}")
+def repo_info(
+    hub: TheHub,
+    caller: Caller,
+    repo: Seen,
+    revision: str | None = None,
+    blobs: bool = False,
+    expand: Annotated[list[str], Query()] = [],  # noqa: B006 - FastAPI copies it
+    securityStatus: bool = False,  # noqa: N803 - the clients' name
+) -> JSONResponse:
+    """Tell what there is to know about a repository at a revision."""
+    found = info.repo_info(hub, caller, repo, revision, blobs=blobs, expand=expand, security=securityStatus)
+    return JSONResponse(found)
+
+
+@router.get(REPOSITORY + "/tree/{revision:segment}")
+@router.get(REPOSITORY + "/tree/{revision:segment}/{path:rest}")
+def tree(
+    request: Request,
+    hub: TheHub,
+    caller: Caller,
+    repo: Seen,
+    revision: str,
+    path: str = "",
+    recursive: bool = False,
+    expand: bool = False,
+    limit: Annotated[int | None, Query(ge=1)] = None,
+    cursor: str | None = None,
+) -> JSONResponse:
+    """List a page of a folder, or of all that is below it."""
+    git, path = hub.git.open(repo.id), path.rstrip("/")
+    # later pages are of the commit that the first was of, even if the branch has moved
+    sha, after = _position(cursor) or (revision, None)
+    commit = info.resolve_revision(hub, repo, sha)
+    page = min(limit or PAGE, PAGE_EXPANDED if expand else PAGE)
+    found = git.tree(commit, path, recursive=recursive, after=after, limit=page + 1)
+    if found is None:
+        raise EntryNotFound(f"{path} does not exist on {revision!r}, or is not a folder", commit=commit)
+    reads.record(hub, caller, repo, "tree.read", commit=commit, path=path)
+    entries = found[:page]
+    following = [commit, entries[-1].path] if len(found) > page else None
+    return linked(request, show_entries(hub, git, commit, entries, expand=expand), following)
+
+
+async def _asked_paths(request: Request) -> tuple[list[str], bool]:
+    """Return the paths that the body names, as a form or as JSON, and whether it asks for more than the basics."""
+    body = await request.body()
+    try:
+        if request.headers.get("content-type", "").startswith("application/json"):
+            asked = json.loads(body)
+            paths, expand = asked["paths"], asked.get("expand", False)
+        else:
+            form = parse_qs(body.decode(), keep_blank_values=True)
+            paths, expand = form.get("paths", []), form.get("expand", ["false"])[0].lower() == "true"
+    except (ValueError, RecursionError, TypeError, LookupError, AttributeError) as error:
+        raise BadRequest("the body is neither a form nor JSON with `paths`") from error
+    paths = [paths] if isinstance(paths, str) else paths
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths) or len(paths) > MOST_PATHS:
+        raise BadRequest(f"`paths` has to be a list of at most {MOST_PATHS} paths")
+    return paths, bool(expand)
+
+
+@router.post(REPOSITORY + "/paths-info/{revision:segment}")
+def paths_info(
+    hub: TheHub,
+    caller: Caller,
+    repo: Seen,
+    revision: str,
+    asked: Annotated[tuple[list[str], bool], Depends(_asked_paths)],
+) -> JSONResponse:
+    """Tell about the named files and folders; those that are not there are left out."""
+    paths, expand = asked
+    git = hub.git.open(repo.id)
+    commit = info.resolve_revision(hub, repo, revision)
+    entries = [entry for path in dict.fromkeys(paths) if (entry := git.entry(commit, path))]
+    reads.record(hub, caller, repo, "tree.read", commit=commit, path=paths[0] if len(paths) == 1 else "")
+    return JSONResponse(show_entries(hub, git, commit, entries, expand=expand))
+
+
+@router.api_route("/api/{kind:kind}/{name:segment}", methods=["GET", "POST", "PUT", "DELETE"])
+@router.api_route("/api/{kind:kind}/{name:segment}/{action:action}/{rest:rest}", methods=["GET", "POST", "PUT", "DELETE"])
+def single_segment(caller: Caller, name: str) -> None:
+    """Refuse an id without a namespace: clients try such names, and take no other answer for "it is not there"."""
+    raise RepoNotFound(name, stranger=caller.stranger)
+
+
+def show_entries(hub: Hub, git: GitRepository, commit: str, entries: Sequence[Entry], *, expand: bool) -> list[dict[str, Any]]:
+    """Return entries of a tree as the API shows them; with `expand`, also who changed them last and what scans found."""
+    hashes = _xet_hashes(hub, [entry.lfs.sha256 for entry in entries if entry.lfs])
+    last = git.last_commits(commit, [entry.path for entry in entries]) if expand else {}
+    shown = []
+    for entry in entries:
+        item: dict[str, Any] = {"type": entry.kind, "oid": entry.oid, "size": entry.size, "path": entry.path}
+        if entry.lfs:
+            item["lfs"] = {"oid": entry.lfs.sha256, "size": entry.lfs.size, "pointerSize": entry.lfs.pointer_size}
+            if entry.lfs.sha256 in hashes:
+                item["xetHash"] = hashes[entry.lfs.sha256]
+        if found := last.get(entry.path):
+            item["lastCommit"] = {"id": found.sha, "title": found.title, "date": stamp(found.time)}
+        if expand and entry.kind == "file":
+            item["securityFileStatus"] = info.scanned(git, entry)
+        shown.append(item)
+    return shown
+
+
+def _xet_hashes(hub: Hub, sha256s: Sequence[str]) -> dict[str, str]:
+    """Return the Xet hash of each of these contents that is kept in Xet's form."""
+    if not sha256s:
+        return {}
+    held = select(Content.sha256, Content.file_hash).where(Content.sha256.in_(sha256s), Content.file_hash.is_not(None))
+    with hub.database.read() as session:
+        return {sha256: file_hash for sha256, file_hash in session.execute(held)}
+
+
+def _position(cursor: str | None) -> tuple[str, str] | None:
+    """Return the commit and the last path that a cursor names. Raises BadRequest."""
+    match decode(cursor):
+        case None:
+            return None
+        case [str() as commit, str() as path]:
+            return commit, path
+    raise BadRequest("the cursor does not belong to this list; start again without it")

@@ -21,6 +21,7 @@ from medhub.server import accounts
 from medhub.server.access import Principal, Right, demand
 from medhub.server.errors import Forbidden, Refusal, RepoNotFound, Unauthenticated
 from medhub.server.hub import Hub
+from medhub.server.limits import Limits
 from medhub.server.routes.paths import base_url
 from medhub.server.tables import Repo, RepoAlias, Token, now
 
@@ -45,10 +46,27 @@ TheHub = Annotated[Hub, Depends(the_hub)]
 def caller(request: Request, hub: TheHub) -> Principal:
     """Return who calls, by a bearer token, by Basic credentials whose password is a token (git), or by the session cookie.
 
-    Raises Unauthenticated for credentials that are wrong; with none at all the caller is a stranger.
+    Raises Unauthenticated for credentials that are wrong; with none at all the caller is a stranger. Raises
+    TooManyRequests for one who calls more often than the Hub allows.
     """
     address = request.client.host if request.client else ""
-    secret = _secret(request)
+    limits: Limits = request.app.state.limits
+    name, secret = _credentials(request)
+    try:
+        principal = principal_by(hub, secret, address=address)
+    except Unauthenticated:
+        limits.requests.count(address)
+        limits.fail(name, address)
+        raise
+    limits.requests.count(principal.id or address)
+    return principal
+
+
+Caller = Annotated[Principal, Depends(caller)]
+
+
+def principal_by(hub: Hub, secret: str | None, *, address: str) -> Principal:
+    """Return who acts with this token; without one, a stranger. Raises Unauthenticated."""
     if secret is None:
         return Principal(address=address)
     with hub.database.read() as session:
@@ -58,9 +76,6 @@ def caller(request: Request, hub: TheHub) -> Principal:
         with hub.database.write() as session:
             accounts.touch(session, token.id)
     return principal
-
-
-Caller = Annotated[Principal, Depends(caller)]
 
 
 def known(principal: Caller) -> Principal:
@@ -100,14 +115,23 @@ def open_repo(session: Session, hub: Hub, principal: Principal, kind: str, full_
     return repo
 
 
+def requested_repo(request: Request, hub: Hub, principal: Principal, *, right: Right) -> Repo:
+    """Return the repository that `kind`, `namespace` and `name` of the path name, as `open_repo` does.
+
+    Raises Moved to this address under its present name where that is another.
+    """
+    kind, namespace, name = (request.path_params[part] for part in ("kind", "namespace", "name"))
+    full_name = f"{namespace}/{name.removesuffix('.git')}"
+    with hub.database.read() as session:
+        repo = open_repo(session, hub, principal, kind, full_name, right=right)
+    if repo.path != full_name.lower():
+        raise Moved(f"the repository is now {repo.full_name}", headers={"Location": _moved(request, namespace, repo)})
+    return repo
+
+
 def _repository(right: Right) -> object:
-    def dependency(request: Request, hub: TheHub, principal: Caller, kind: str, namespace: str, name: str) -> Repo:
-        full_name = f"{namespace}/{name.removesuffix('.git')}"
-        with hub.database.read() as session:
-            repo = open_repo(session, hub, principal, kind, full_name, right=right)
-        if repo.path != full_name.lower():
-            raise Moved(f"the repository is now {repo.full_name}", headers={"Location": _moved(request, namespace, repo)})
-        return repo
+    def dependency(request: Request, hub: TheHub, principal: Caller) -> Repo:
+        return requested_repo(request, hub, principal, right=right)
 
     return Depends(dependency)
 
@@ -128,13 +152,16 @@ def _moved(request: Request, namespace: str, repo: Repo) -> str:
     return f"{base_url(request)}{'/'.join(segments)}{query}"
 
 
-def _secret(request: Request) -> str | None:
+def _credentials(request: Request) -> tuple[str, str | None]:
+    """Return the name that a caller gives, where it gives one, and its token."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return value.strip()
+        return "", value.strip()
     if scheme.lower() == "basic":
         try:
-            return base64.b64decode(value, validate=True).decode().partition(":")[2]
+            name, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError) as error:
             raise Unauthenticated("Invalid credentials in Authorization header") from error
-    return request.cookies.get(COOKIE)
+        return name, secret
+    # another site can have a browser send a form here, cookie and all; forms of the Hub's pages carry a key, calls none
+    return "", request.cookies.get(COOKIE) if request.method in {"GET", "HEAD"} else None

@@ -1,7 +1,251 @@
-"""git-lfs: large files in and out, in one piece or in parts, and their administration."""
+"""git-lfs: large files in and out, in one piece or in parts, and their administration (protocol, sections 3.8, 3.10, 3.14)."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
+
+from medhub.server import audit, contents, erasure, reads, transfers
+from medhub.server.access import Right, demand
+from medhub.server.errors import BadRequest, NotFound, TooLarge
+from medhub.server.hub import Hub
+from medhub.server.routes.bodies import JsonObject
+from medhub.server.routes.dependencies import (
+    Administered, Caller, Readable, TheHub, Writable, Writer, known, open_repo, writer,
+)  # fmt: skip
+from medhub.server.routes.downloads import content_pieces, file_response
+from medhub.server.routes.pagination import decode, linked
+from medhub.server.routes.paths import base_url, repo_url
+from medhub.server.routes.shapes import stamp
+from medhub.server.storage.blobs import Upload
 
 router = APIRouter()
+
+MEDIA_TYPE = "application/vnd.git-lfs+json"
+MOST_OBJECTS = 1000
+PIECE = 1 << 20
+"""Bytes that are hashed and written at once."""
+LFS = "/{kind:prefix}{namespace:segment}/{name:segment}/info/lfs"
+ADMIN = "/api/{kind:kind}/{namespace:segment}/{name:segment}/lfs-files"
+
+
+@router.post(LFS + "/objects/batch")
+def batch(request: Request, hub: TheHub, caller: Caller, repo: Readable, body: JsonObject) -> Response:
+    """Tell a client how to send or fetch objects; what is wrong about one object stands at that object."""
+    asked = _asked(body)
+    links = transfers.Links(hub, caller, repo, base_url(request))
+    if body.get("operation") == "download":
+        return _lfs({"transfer": "basic", "hash_algo": "sha256", "objects": transfers.offer_downloads(links, asked)})
+    if body.get("operation") != "upload":
+        raise BadRequest(f"the operation is {str(body.get('operation'))[:40]!r}; it can be upload or download")
+    right = transfers.right_to_send(_ref(body))
+    writer(known(caller))
+    with hub.database.read() as session:
+        demand(session, caller, repo, right, anonymous=hub.settings.anonymous)
+    # One transfer holds for all objects of a batch: git-lfs's program for parts cannot send a whole file.
+    parts = "multipart" in body.get("transfers", ()) and any(one.size > transfers.PART for one in asked)
+    # git-lfs sends no credentials of its own to an action that it is told to be authenticated for
+    authorization = request.headers.get("authorization")
+    verify = {
+        "href": f"{repo_url(request, repo.kind, repo.full_name)}.git/info/lfs/verify",
+        "header": {"Authorization": authorization} if authorization else {},
+    }
+    objects = transfers.offer_uploads(links, asked, right=right, parts=parts, verify=verify)
+    return _lfs({"transfer": "multipart" if parts else "basic", "hash_algo": "sha256", "objects": objects})
+
+
+@router.post(LFS + "/verify")
+def verify(hub: TheHub, repo: Readable, body: JsonObject) -> Response:
+    """Say whether an object has arrived; its bytes were hashed when they did."""
+    with hub.database.read() as session:
+        content = contents.linked(session, repo.id, str(body.get("oid")))
+    if content is None or content.size != body.get("size"):
+        raise NotFound(f"{repo.full_name} has no object {str(body.get('oid'))[:80]!r} of {body.get('size')} bytes; send it")
+    return _lfs({})
+
+
+@router.put("/api/lfs/upload/{signed:segment}")
+async def upload_whole(request: Request, hub: TheHub, signed: str) -> Response:
+    """Take an object in one piece; the link says which, and who may."""
+    grant = hub.signer.verify("lfs-upload", signed)
+    upload, found = await _receive(request, hub, grant)
+    try:
+        if found != grant["oid"]:
+            raise BadRequest(f"the bytes have the sha256 {found}, not {grant['oid']}; nothing was stored")
+        await run_sync(_keep, request, hub, grant, upload)
+    finally:
+        upload.discard()
+    return Response()
+
+
+@router.put("/api/lfs/part/{signed:segment}")
+async def upload_part(request: Request, hub: TheHub, signed: str) -> Response:
+    """Take one part of an object; it waits in the blob store, so that any process of the Hub can put the parts together."""
+    grant = hub.signer.verify("lfs-part", signed)
+    upload, etag = await _receive(request, hub, grant)
+    try:
+        await run_sync(upload.commit, transfers.part_key(grant["upload"], grant["part"], etag))
+    finally:
+        upload.discard()
+    return Response(headers={"ETag": f'"{etag}"'})
+
+
+@router.post("/api/lfs/complete/{signed:segment}")
+def complete(request: Request, hub: TheHub, signed: str, body: JsonObject) -> Response:
+    """Put the parts of an object together. Asked again after it was done, it says yes again."""
+    grant = hub.signer.verify("lfs-complete", signed)
+    keys = transfers.listed_parts(grant, body.get("parts"))
+    _, repo = transfers.allowed(hub, grant, address=_address(request))
+    with hub.database.read() as session:
+        if contents.linked(session, repo.id, grant["oid"]):
+            return _lfs({})
+    upload = hub.blobs.upload()
+    try:
+        found = transfers.assemble(hub, upload, keys)
+        if found == grant["oid"]:
+            _keep(request, hub, grant, upload)
+    finally:
+        upload.discard()
+    for key in keys:
+        hub.blobs.delete(key)
+    if found != grant["oid"]:
+        raise BadRequest(f"the parts have the sha256 {found}, not {grant['oid']}; nothing was stored, begin again")
+    return _lfs({})
+
+
+@router.get("/api/lfs/download/{signed:segment}")
+def download(request: Request, hub: TheHub, signed: str) -> Response:
+    """Return an object, or a range of it."""
+    grant = hub.signer.verify("lfs-download", signed)
+    principal, repo = transfers.allowed(hub, grant, address=_address(request))
+    with hub.database.read() as session:
+        content = contents.linked(session, repo.id, grant["oid"])
+    if content is None:
+        raise NotFound(f"{repo.full_name} has no object {grant['oid']} any more")
+
+    def read(size: int, note: str) -> None:
+        reads.record(hub, principal, repo, "lfs.read", path=content.sha256, size=size, note=note)
+
+    headers = {"ETag": f'"{content.sha256}"', "Content-Type": "application/octet-stream"}
+    return file_response(request, content.size, headers, content_pieces(hub, content), read)
+
+
+@router.get(ADMIN)
+def list_files(request: Request, hub: TheHub, repo: Writable, cursor: str | None = None) -> JSONResponse:
+    """List the large files that a repository has, also those of old commits and those that no commit names."""
+    items, rest = erasure.listing(hub, repo, after=decode(cursor))
+    return linked(request, [{**item, "pushedAt": stamp(item["pushedAt"])} for item in items], rest)
+
+
+@router.post(ADMIN + "/batch")
+def erase(hub: TheHub, caller: Caller, repo: Administered, body: JsonObject) -> JSONResponse:
+    """Erase large files for ever, from history as well where `rewriteHistory` is set."""
+    deletions = body.get("deletions")
+    shas = deletions.get("sha") if isinstance(deletions, dict) else None
+    if not isinstance(shas, list) or not all(contents.SHA256.fullmatch(str(sha)) for sha in shas) or len(shas) > MOST_OBJECTS:
+        raise BadRequest(f'deletions is {{"sha": [...], "rewriteHistory": true}} with at most {MOST_OBJECTS} sha256s')
+    erasure.erase(hub, caller, repo, shas, rewrite=bool(deletions.get("rewriteHistory", True)))
+    return JSONResponse({"success": True})
+
+
+@router.post(ADMIN + "/duplicate")
+def duplicate(hub: TheHub, caller: Writer, repo: Readable, body: JsonObject) -> JSONResponse:
+    """Give another repository large files of this one; a commit there can then name them."""
+    target, files = body.get("target"), body.get("files")
+    if not isinstance(target, dict) or not isinstance(files, list) or len(files) > MOST_OBJECTS:
+        raise BadRequest(f'this call takes {{"target": {{"type", "name"}}, "files": [...]}} with at most {MOST_OBJECTS} files')
+    shas = [str(file.get("sha256")) if isinstance(file, dict) else "" for file in files]
+    with hub.database.write() as session:
+        other = open_repo(
+            session, hub, caller, str(target.get("type")), str(target.get("name")), right=Right.WRITE
+        )
+        found = [sha for sha in shas if contents.linked(session, repo.id, sha)]
+        contents.link(session, other.id, *found)
+        audit.record(
+            session, caller, "lfs.duplicate", repo=f"{other.kind} {other.full_name}",
+            note=f"{len(found)} files of {repo.kind} {repo.full_name}",
+        )  # fmt: skip
+    failed = [{"sha256": sha, "error": f"{repo.full_name} has no such large file"} for sha in shas if sha not in set(found)]
+    return JSONResponse({"failed": failed})
+
+
+def _asked(body: dict[str, Any]) -> list[transfers.Asked]:
+    objects = body.get("objects")
+    if body.get("hash_algo", "sha256") != "sha256":
+        raise BadRequest("this Hub names objects by sha256 alone")
+    if not isinstance(objects, list) or len(objects) > MOST_OBJECTS:
+        raise BadRequest(f"objects is a list of at most {MOST_OBJECTS}; ask in several batches")
+    asked = [(one.get("oid"), one.get("size")) if isinstance(one, dict) else (None, None) for one in objects]
+    if not all(isinstance(oid, str) and type(size) is int for oid, size in asked):
+        raise BadRequest('an object is {"oid": "<sha256>", "size": <bytes>}')
+    return [transfers.Asked(oid, size) for oid, size in asked]
+
+
+def _ref(body: dict[str, Any]) -> str | None:
+    ref = body.get("ref")
+    return str(ref.get("name")) if isinstance(ref, dict) else None
+
+
+def _lfs(answer: dict[str, Any]) -> Response:
+    return JSONResponse(answer, media_type=MEDIA_TYPE)
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+async def _receive(request: Request, hub: Hub, grant: Mapping[str, Any]) -> tuple[Upload, str]:
+    """Return an upload with the body in it, and the body's sha256. Raises TooLarge, BadRequest, and what `allowed` raises."""
+    size = grant["size"]
+    await run_sync(partial(transfers.allowed, hub, grant, address=_address(request)))
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > size:
+        raise _too_large(size)
+    upload, digest = await run_sync(hub.blobs.upload), hashlib.sha256()
+
+    def take(piece: bytes) -> None:
+        digest.update(piece)
+        upload.write(piece)
+
+    try:
+        async for piece in _pieces(request):
+            if upload.size + len(piece) > size:
+                raise _too_large(size)
+            await run_sync(take, piece)
+        if upload.size < size:
+            raise BadRequest(f"{upload.size} bytes arrived of {size}; nothing was stored, send them again")
+    except BaseException:
+        upload.discard()
+        raise
+    return upload, digest.hexdigest()
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body in pieces of at least PIECE bytes, but for the last; a client that hangs up ends it."""
+    gathered = bytearray()
+    with suppress(ClientDisconnect):
+        async for data in request.stream():
+            gathered += data
+            if len(gathered) >= PIECE:
+                yield bytes(gathered)
+                gathered.clear()
+        yield bytes(gathered)
+
+
+def _too_large(size: int) -> TooLarge:
+    # without the header the server would read on to the end
+    return TooLarge(f"more than the {size} bytes arrive that were announced; nothing was stored", headers={"Connection": "close"})
+
+
+def _keep(request: Request, hub: Hub, grant: Mapping[str, Any], upload: Upload) -> None:
+    """Store what has arrived, where the token still has the right; it may have been taken away meanwhile."""
+    principal, repo = transfers.allowed(hub, grant, address=_address(request))
+    contents.store(hub, repo, upload, grant["oid"], grant["size"], principal=principal)

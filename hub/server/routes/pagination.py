@@ -36,3 +36,11 @@ def decode(text: str | None) -> Any:
         return json.loads(base64.urlsafe_b64decode(text))
     except (ValueError, binascii.Error) as error:
         raise BadRequest("the cursor is not one of this Hub's; start again without it") from error
+
+
+def decode_text(text: str | None) -> str:
+    """Return the name that a page begins behind, "" for the first page. Raises BadRequest for what is no name."""
+    name = decode(text)
+    if name is not None and not isinstance(name, str):
+        raise BadRequest("the cursor does not belong to this list; start again without it")
+    return name or ""

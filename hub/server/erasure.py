@@ -1,0 +1,239 @@
+"""Giving up large files: the sweep of what nothing needs any more, and the erasure of named files at once (protocol, section 11).
+
+Rows go first, in one transaction that looks again at what it deletes; bytes follow, each looked up once more. Whoever stores
+bytes checks that they are there in the transaction that makes the row. So neither can take away what the other relies on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.orm import Session
+
+from medhub.server import audit, contents, index, transfers
+from medhub.server.access import Principal
+from medhub.server.tables import Content, ContentXorb, Epoch, Repo, RepoContent, Xorb, now
+from medhub.server.xet import store as xet
+
+if TYPE_CHECKING:
+    from medhub.server.hub import Hub
+
+OPERATOR = Principal(name="operator", admin=True, address="console")
+NEEDED = select(ContentXorb.hash).where(ContentXorb.hash == Xorb.hash).exists()
+GRACE = timedelta(days=14)
+PAGE = 1000
+Item = TypeVar("Item")
+
+
+@dataclass
+class Report:
+    """What was given up, or would be."""
+
+    repositories: int = 0  # deleted before the grace, now for good
+    links: int = 0  # of a repository to a large file that no ref of it names
+    contents: int = 0  # large files that no repository has
+    xorbs: int = 0  # blocks of chunks that no large file needs
+    leftovers: int = 0  # blobs of uploads that were never finished
+    bytes: int = 0
+    held: int = 0  # named files that other repositories have as well: their bytes stay
+    shared: int = 0  # xorbs of named files that hold chunks of other files as well: they stay
+
+
+    def __str__(self) -> str:
+        return (
+            f"{self.bytes} bytes: {self.contents} large files that no repository needs, {self.xorbs} blocks of chunks that no "
+            f"large file needs, {self.leftovers} leftovers of uploads, {self.repositories} repositories deleted before"
+        )
+
+
+class _Dry(Exception):
+    """Ends a transaction that was only to show what it would do."""
+
+
+def epoch(session: Session) -> int:
+    """Return a number that grows whenever xorbs are removed; it belongs into the address that Xet clients cache xorbs by."""
+    return session.execute(select(func.max(Epoch.number))).scalar() or 1
+
+
+def listing(hub: Hub, repo: Repo, *, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
+    """Return a page of a repository's large files as the API shows them, and where the next begins (section 3.14)."""
+    rows = select(RepoContent.sha256, RepoContent.created, Content.size).join(Content).where(RepoContent.repo_id == repo.id)
+    with hub.database.read() as session:
+        found = session.execute(rows.where(RepoContent.sha256 > (after or "")).order_by(RepoContent.sha256).limit(PAGE)).all()
+    names = _names(hub, repo)
+    items = [
+        {"fileOid": sha256, "oid": sha256, "size": size, "pushedAt": created, "filename": sha256, "ref": None}
+        | names.get(sha256, {})
+        for sha256, created, size in found
+    ]
+    return items, found[-1].sha256 if len(found) == PAGE else None
+
+
+def erase(hub: Hub, principal: Principal, repo: Repo, sha256s: Sequence[str], *, rewrite: bool) -> Report:
+    """Take large files from a repository for ever, with `rewrite` from its history, and their bytes where it alone had them.
+
+    What becomes of each file stands in the audit log only: who else has it is not for the caller to know.
+    """
+    if rewrite:
+        with index.changing(hub, principal, repo, "history.rewrite", note=f"without {len(sha256s)} large files") as change:
+            git = hub.git.open(repo.id)
+            git.rewrite_without(set(sha256s))
+            change.commit = git.head("refs/heads/main")
+    report = Report()
+    with hub.database.write() as session:
+        here = (RepoContent.repo_id == repo.id, RepoContent.sha256.in_(sha256s))
+        mine = list(session.execute(delete(RepoContent).where(*here).returning(RepoContent.sha256)).scalars())
+        report.links = len(mine)
+        elsewhere = select(RepoContent.sha256, func.count()).where(RepoContent.sha256.in_(mine)).group_by(RepoContent.sha256)
+        holders = dict(session.execute(elsewhere).tuples().all())
+        needed = set(session.execute(select(ContentXorb.hash).where(ContentXorb.sha256.in_(mine))).scalars())
+        keys = _delete_contents(session, report, Content.sha256.in_(mine))
+        keys += _delete_xorbs(session, report, needed)
+        report.held, report.shared = len(holders), len(needed) - report.xorbs
+        for sha256 in mine:
+            others = holders.get(sha256)
+            note = f"{others} other repositories have it" if others else "its bytes are removed"
+            audit.record(session, principal, "lfs.erase", repo=f"{repo.kind} {repo.full_name}", path=sha256, note=note)
+        if report.shared:
+            note = f"{report.shared} xorbs stay, which hold chunks of other files as well"
+            audit.record(session, principal, "lfs.erase", repo=f"{repo.kind} {repo.full_name}", note=note)
+    _delete_blobs(hub, keys)
+    return report
+
+
+def collect(hub: Hub, principal: Principal = OPERATOR, *, grace: timedelta = GRACE, delete: bool = False) -> Report:
+    """Find what no ref of any repository has needed for the time of `grace`, and with `delete` remove it.
+
+    `grace` has to be longer than the longest upload with its commit takes, while the Hub is in use.
+    """
+    before = now() - grace
+    report = Report()
+    with hub.database.read() as session:
+        rows = session.execute(select(Repo.id, Repo.deleted)).all()
+    buried = [repo_id for repo_id, deleted in rows if deleted and deleted < before]
+    unneeded = {repo_id: _unneeded(hub, repo_id, before) for repo_id, deleted in rows if not deleted or deleted >= before}
+    if delete:
+        for repo_id in buried:
+            hub.git.delete(repo_id)
+    keys: list[str] = []
+    try:
+        with hub.database.write() as session:
+            keys = _delete_rows(session, report, buried, unneeded, before)
+            if not delete:
+                raise _Dry
+            audit.record(session, principal, "hub.collect", size=report.bytes, note=str(report))
+    except _Dry:
+        pass
+    if delete:
+        _delete_blobs(hub, keys)
+        report.leftovers += hub.blobs.sweep(grace.total_seconds())
+    for key in _leftovers(hub, before):
+        report.leftovers += 1
+        report.bytes += hub.blobs.size(key) or 0
+        if delete:
+            _delete_blobs(hub, [key])
+    return report
+
+
+def _unneeded(hub: Hub, repo_id: str, before: datetime) -> list[str]:
+    """Return the large files that a repository has but no ref's history names, and that nobody used since `before`."""
+    old = select(RepoContent.sha256).where(RepoContent.repo_id == repo_id, RepoContent.used < before)
+    with hub.database.read() as session:
+        found = set(session.execute(old).scalars())
+    if found:
+        found.difference_update(sha256 for sha256, _ in hub.git.open(repo_id).reachable_pointers())
+    return sorted(found)
+
+
+def _delete_rows(
+    session: Session, report: Report, buried: Sequence[str], unneeded: dict[str, list[str]], before: datetime
+) -> list[str]:
+    """Delete what is not needed from the database; return the keys of the blobs that may go afterwards."""
+    for repo_id in buried:
+        report.repositories += _count(session, delete(Repo).where(Repo.id == repo_id, Repo.deleted < before))
+    for repo_id, sha256s in unneeded.items():
+        for batch in _batches(sha256s):
+            # those that an upload or a commit has named meanwhile are young again
+            old = (RepoContent.repo_id == repo_id, RepoContent.sha256.in_(batch), RepoContent.used < before)
+            report.links += _count(session, delete(RepoContent).where(*old))
+    keys = _delete_contents(session, report, Content.created < before)
+    free = session.execute(select(Xorb.hash).where(Xorb.created < before, ~NEEDED)).scalars().all()
+    return keys + _delete_xorbs(session, report, free)
+
+
+def _delete_contents(session: Session, report: Report, which: ColumnElement[bool]) -> list[str]:
+    """Delete the contents that no repository has; return the keys of those that lie whole."""
+    lone = ~select(RepoContent.sha256).where(RepoContent.sha256 == Content.sha256).exists()
+    rows = session.execute(delete(Content).where(which, lone).returning(Content.sha256, Content.size, Content.file_hash)).all()
+    whole = [(sha256, size) for sha256, size, file_hash in rows if file_hash is None]
+    report.contents += len(rows)
+    report.bytes += sum(size for _, size in whole)
+    return [contents.lfs_key(sha256) for sha256, _ in whole]
+
+
+def _delete_xorbs(session: Session, report: Report, hashes: Iterable[str]) -> list[str]:
+    """Delete those of the xorbs that no content needs, and begin a new epoch; return the keys of their blobs."""
+    keys: list[str] = []
+    for batch in _batches(hashes):
+        lone = delete(Xorb).where(Xorb.hash.in_(batch), ~NEEDED).returning(Xorb.hash, Xorb.size)
+        for found, size in session.execute(lone).all():
+            report.xorbs += 1
+            report.bytes += size
+            keys += xet.blob_keys(found)
+    if keys:
+        session.add(Epoch(number=epoch(session) + 1))
+    return keys
+
+
+def _delete_blobs(hub: Hub, keys: Iterable[str]) -> None:
+    """Delete blobs, unless a row has come that needs them; each alone, so that nobody waits long for the database."""
+    for key in keys:
+        with hub.database.write() as session:
+            if not _known(session, [key]):
+                hub.blobs.delete(key)
+
+
+def _leftovers(hub: Hub, before: datetime) -> Iterator[str]:
+    """Yield the keys of blobs without a row, which a killed upload leaves, and of parts whose upload began before."""
+    for prefix in ("lfs/", "xorb/"):
+        for batch in _batches(hub.blobs.keys(prefix)):
+            with hub.database.read() as session:
+                known = _known(session, batch)
+            yield from (key for key in batch if key not in known)
+    yield from (key for key in hub.blobs.keys("part/") if transfers.part_time(key) < before.timestamp())
+
+
+def _known(session: Session, keys: Sequence[str]) -> set[str]:
+    """Return those of the keys that rows of the database need."""
+    names = {key.rpartition("/")[2]: key for key in keys}
+    whole = select(Content.sha256).where(Content.sha256.in_(names), Content.file_hash.is_(None))
+    xorbs = select(Xorb.hash).where(Xorb.hash.in_(names))
+    return {names[name] for query in (whole, xorbs) for name in session.execute(query).scalars()}
+
+
+def _names(hub: Hub, repo: Repo) -> dict[str, dict[str, str]]:
+    """Return a path and a ref for each large file that the head of a ref holds; main's come first."""
+    git = hub.git.open(repo.id)
+    refs = {f"refs/heads/{name}": sha for name, sha in sorted(git.branches().items(), key=lambda one: one[0] != "main")}
+    refs |= {f"refs/tags/{name}": sha for name, sha in git.tags().items()}
+    refs |= {f"refs/pr/{name}": sha for name, sha in git.pulls().items()}
+    names: dict[str, dict[str, str]] = {}
+    for ref, sha in refs.items():
+        for entry in git.pointers(sha):
+            names.setdefault(entry.lfs.sha256, {"filename": entry.path, "ref": ref})
+    return names
+
+
+def _count(session: Session, statement: Any) -> int:
+    return int(session.execute(statement).rowcount)
+
+
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    rest = iter(items)
+    while batch := list(islice(rest, PAGE)):
+        yield batch

@@ -1,0 +1,170 @@
+"""Which repositories there are: searched, filtered, in an order, a page at a time, and never one that the caller may not see."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, exists, func, literal, select, text, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from medhub.server import trigrams
+from medhub.server.access import Principal, visible
+from medhub.server.errors import BadRequest
+from medhub.server.tables import Account, Repo, RepoTag
+
+SORTS: Mapping[str, InstrumentedAttribute[Any]] = {
+    "lastModified": Repo.updated,
+    "createdAt": Repo.created,
+    "downloads": Repo.downloads,
+    "likes": Repo.likes,
+    "trendingScore": Repo.likes,
+}
+"""What a list can be ordered by, always from the highest on. This Hub's trending score is the number of likes."""
+FEW = 500
+"""So many repositories with a tag are looked up by it; with more, walking the list finds the next of them soon enough."""
+NUMBER = re.compile(r"(\d+(?:\.\d+)?)([KMBT]?)", re.IGNORECASE)
+SCALES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What a repository has to fulfil to be listed; empty and None ask for nothing (protocol, section 3.4)."""
+
+    tags: Sequence[str] = ()
+    author: str | None = None
+    search: Sequence[str] = ()
+    pipeline_tag: str | None = None
+    gated: bool | None = None
+    num_parameters: str | None = None
+
+
+def search(
+    session: Session,
+    principal: Principal,
+    kind: str | None,
+    *,
+    anonymous: bool,
+    filters: Filters = Filters(),
+    sort: str = "lastModified",
+    limit: int = 100,
+    cursor: Any = None,
+) -> tuple[Sequence[Repo], Any]:
+    """Return a page of the repositories of a kind (None: of all), and where the next begins, None on the last page.
+
+    `anonymous` is the Hub's setting; `cursor` is what the page before gave. Raises BadRequest for a sort, a cursor or a
+    filter that cannot be.
+    """
+    if sort not in SORTS:
+        raise BadRequest(f"lists cannot be sorted by {sort!r}; sorts: {', '.join(SORTS)}")
+    order = SORTS[sort]
+    query = select(Repo).where(visible(principal, anonymous=anonymous), *_conditions(session, filters))
+    if kind:
+        query = query.where(Repo.kind == kind)
+    if cursor is not None:
+        query = query.where(tuple_(order, Repo.id) < tuple_(*_position(order, cursor)))
+    rows = session.execute(query.order_by(order.desc(), Repo.id.desc()).limit(limit + 1)).scalars().all()
+    if len(rows) <= limit:
+        return rows, None
+    last = getattr(rows[limit - 1], order.key)
+    return rows[:limit], [last.isoformat() if isinstance(last, datetime) else last, rows[limit - 1].id]
+
+
+def tags_of(session: Session, repos: Iterable[Repo]) -> dict[str, list[str]]:
+    """Return the tags of repositories, by their ids, in alphabetical order."""
+    found: dict[str, list[str]] = {repo.id: [] for repo in repos}
+    rows = session.execute(select(RepoTag.repo_id, RepoTag.tag).where(RepoTag.repo_id.in_(found)).order_by(RepoTag.tag))
+    for repo_id, tag in rows:
+        found[repo_id].append(tag)
+    return found
+
+
+def tags_by_type(
+    session: Session, principal: Principal, kind: str, *, anonymous: bool
+) -> dict[str, list[dict[str, str]]]:
+    """Return the tags in use among what the caller may see, by what they tell: "license", "library", "pipeline_tag" ..."""
+    seen = (Repo.kind == kind, visible(principal, anonymous=anonymous))
+    tags = session.execute(select(RepoTag.tag).join(Repo, Repo.id == RepoTag.repo_id).where(*seen).distinct()).scalars()
+    types = {"pipeline_tag": "pipeline_tag", "library": "library_name"} if kind == "model" else {}
+    plain = {}
+    for type_, fact in types.items():
+        plain |= dict.fromkeys(session.execute(select(_fact(fact)).where(*seen).distinct()).scalars(), type_)
+    found: dict[str, list[dict[str, str]]] = {type_: [] for type_ in (*types, "language", "license", "other")}
+    for tag in sorted(tags):
+        prefix, colon, rest = tag.partition(":")
+        type_ = plain.get(tag) or (prefix if colon else "other")
+        found.setdefault(type_, []).append({"id": tag, "label": rest or tag, "type": type_})
+    return found
+
+
+def _conditions(session: Session, filters: Filters) -> list[ColumnElement[bool]]:
+    """Return the conditions on Repo that the filters stand for."""
+    conditions = [_tagged(session, tag) for tag in filters.tags]
+    conditions += [_containing(session, word) for words in filters.search for word in words.replace("\0", " ").split()]
+    if filters.author is not None:
+        owner = select(Account.id).where(Account.lower == filters.author.lower()).scalar_subquery()
+        conditions.append(Repo.namespace_id == owner)
+    if filters.pipeline_tag is not None:
+        conditions += [_tagged(session, filters.pipeline_tag), _fact("pipeline_tag") == filters.pipeline_tag]
+    if filters.gated is not None:
+        conditions.append(Repo.gated.is_not(None) if filters.gated else Repo.gated.is_(None))
+    if filters.num_parameters is not None:
+        total = Repo.facts[("safetensors", "total")].as_integer()
+        least, most = _between(filters.num_parameters)
+        conditions += [total >= least] if most is None else [total >= least, total <= most]
+    return conditions
+
+
+def _tagged(session: Session, tag: str) -> ColumnElement[bool]:
+    few = select(RepoTag.repo_id).where(RepoTag.tag == tag)
+    return _few(session, few) or exists().where(RepoTag.repo_id == Repo.id, RepoTag.tag == tag)
+
+
+def _containing(session: Session, word: str) -> ColumnElement[bool]:
+    """Return the condition that a repository's name or card contains the word, whatever its case."""
+    contains = (func.coalesce(Repo.path, "") + " " + Repo.text).contains(word.lower(), autoescape=True)
+    if len(word) < trigrams.SHORTEST:
+        return contains
+    few: Any = select(Repo.id).where(contains)
+    if session.get_bind().dialect.name == "sqlite":
+        phrase = 'text : "' + word.lower().replace('"', '""') + '"'
+        few = text("SELECT repo_id FROM repo_search WHERE repo_search MATCH :phrase").bindparams(phrase=phrase)
+    return _few(session, few) or contains
+
+
+def _few(session: Session, ids: Select[tuple[str]]) -> ColumnElement[bool] | None:
+    """Return the condition that a repository is among these, where they are few; else None."""
+    found = session.execute(ids.limit(FEW + 1)).scalars().all()
+    return Repo.id.in_(found) if len(found) <= FEW else None
+
+
+def _fact(name: str) -> ColumnElement[str]:
+    return Repo.facts[name].as_string()
+
+
+def _position(order: InstrumentedAttribute[Any], cursor: Any) -> tuple[ColumnElement[Any], ColumnElement[str]]:
+    """Return the last row before a page, as the cursor tells of it."""
+    moments = order in (Repo.updated, Repo.created)
+    try:
+        value, repo_id = cursor
+        if not isinstance(repo_id, str) or (not moments and not -(2**63) <= value < 2**63):
+            raise ValueError(cursor)
+        value = datetime.fromisoformat(value).astimezone(UTC) if moments else int(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadRequest("the cursor does not belong to this list; start again without it") from error
+    return literal(value, order.type), literal(repo_id)
+
+
+def _between(bounds: str) -> tuple[int, int | None]:
+    """Return the bounds of "min:6B,max:128B", of which either may be missing. Raises BadRequest."""
+    found = {"min": 0, "max": None}
+    for bound in bounds.split(","):
+        name, _, number = bound.partition(":")
+        matched = NUMBER.fullmatch(number)
+        if name not in found or not matched or len(number) > 20:
+            raise BadRequest(f"num_parameters is {bounds!r}; write for example min:6B,max:128B, or one of the two")
+        found[name] = int(float(matched[1]) * SCALES[matched[2].upper()])
+    return found["min"] or 0, found["max"]

@@ -1,0 +1,76 @@
+"""The audit log: a chain in which no line can be changed, dropped or put in between without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, update
+
+from medhub.server import audit
+from medhub.server.access import Principal
+from medhub.server.database import Database
+from medhub.server.tables import AuditRecord
+
+ALICE = Principal(id="a" * 24, name="alice", token_id="t" * 24, address="10.1.2.3")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/hub.sqlite")
+    database.upgrade()
+    yield database
+    database.close()
+
+
+def write(database: Database, number: int) -> None:
+    with database.write() as session:
+        audit.record(session, ALICE, "file.read", repo="model a/b", path=f"{number}.txt", size=number)
+
+
+def test_lines_say_who_what_and_where_in_order(database: Database) -> None:
+    for number in range(3):
+        write(database, number)
+    with database.read() as session:
+        lines = list(audit.lines(session, since=1))
+        assert audit.verify(session) == []
+    assert [line["number"] for line in lines] == [2, 3]
+    assert lines[0]["actor"] == "alice"
+    assert lines[0]["address"] == "10.1.2.3"
+    assert lines[0]["path"] == "1.txt"
+
+
+def test_many_writers_make_one_chain(database: Database) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: write(database, number), range(60)))
+    with database.read() as session:
+        assert audit.verify(session) == []
+        assert len(list(audit.lines(session))) == 60
+
+
+def test_a_change_that_fails_leaves_no_line(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.write() as session:
+        audit.record(session, ALICE, "repo.create")
+        raise ZeroDivisionError
+    with database.read() as session:
+        assert list(audit.lines(session)) == []
+
+
+def test_a_changed_line_is_found(database: Database) -> None:
+    for number in range(4):
+        write(database, number)
+    with database.write() as session:
+        session.execute(update(AuditRecord).where(AuditRecord.number == 2).values(actor="bob"))
+    with database.read() as session:
+        assert audit.verify(session) == ["audit line 2 is not what was written"]
+
+
+def test_a_dropped_line_is_found(database: Database) -> None:
+    for number in range(4):
+        write(database, number)
+    with database.write() as session:
+        session.execute(delete(AuditRecord).where(AuditRecord.number == 2))
+    with database.read() as session:
+        assert audit.verify(session) == ["audit lines 2 to 2 are missing"]
