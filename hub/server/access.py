@@ -119,7 +119,9 @@ def may_contribute(principal: Principal, repo: Repo) -> bool:
     """Return whether the caller's token allows to discuss, like or propose changes to a repository that the caller may read."""
     if principal.token_role != "fineGrained":
         return principal.may_write
-    return any(scope["id"] in {repo.id, repo.namespace_id} and _scope_right(scope) >= Right.WRITE for scope in principal.scopes)
+    return any(
+        scope["id"] in {repo.id, repo.namespace_id} and _scope_right(scope) >= Right.WRITE for scope in principal.scopes
+    )
 
 
 def may_administer(principal: Principal, namespace: Account) -> bool:

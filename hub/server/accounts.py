@@ -58,7 +58,9 @@ def set_role(session: Session, org: Account, user: Account, role: str | None) ->
     if role is not None and role not in ROLE_RIGHTS:
         raise BadRequest(f"there is no role {role!r}; roles: {', '.join(ROLE_RIGHTS)}")
     if org.kind != "org" or user.kind != "user":
-        raise BadRequest(f"roles are held by users in organisations; {org.name} is a {org.kind}, {user.name} a {user.kind}")
+        raise BadRequest(
+            f"roles are held by users in organisations; {org.name} is a {org.kind}, {user.name} a {user.kind}"
+        )
     held = session.get(Membership, (org.id, user.id))
     if held and role != "admin" and held.role == "admin" and _admins(session, org) == 1:
         raise Conflict(f"{user.name} is the last admin of {org.name}; make somebody else admin first")

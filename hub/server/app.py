@@ -18,6 +18,7 @@ from medhub.server.errors import BadRequest, NotFound, OutOfSpace, Refusal
 from medhub.server.hub import Hub
 from medhub.server.limits import Limits
 from medhub.server.routes.paths import RawPath
+from medhub.server.web import failures
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ class RequestId:
 
 def _refused(request: Request, refusal: Any) -> Response:
     """Answer with the status, body and headers that the clients turn into their exceptions (protocol, section 1.3)."""
+    if failures.for_people(request):
+        return failures.refused(request, refusal)
     message = str(refusal)
     headers = {"X-Error-Message": message.replace("\n", " ").encode("latin-1", "replace").decode("latin-1")}
     if refusal.code:
@@ -78,9 +81,13 @@ def _refused(request: Request, refusal: Any) -> Response:
 
 
 def _no_route(request: Request, error: Any) -> Response:
-    if error.status_code != 404:
-        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-    return _refused(request, NotFound(f"this Hub has nothing at {request.method} {request.scope['path'][:200]}"))
+    if error.status_code == 404:
+        return _refused(request, NotFound(f"this Hub has nothing at {request.method} {request.scope['path'][:200]}"))
+    if failures.for_people(request):
+        refusal = Refusal(error.detail, headers=error.headers)
+        refusal.status = error.status_code
+        return failures.refused(request, refusal)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
 def _invalid(request: Request, error: Any) -> Response:

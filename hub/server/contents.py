@@ -63,12 +63,17 @@ def usable(session: Session, hub: Hub, principal: Principal, repo: Repo, sha256:
 
 
 def link(session: Session, repo_id: str, *sha256s: str) -> None:
-    """Give a repository contents, which have to exist; a link that is there is renewed, so that no sweep takes it now."""
+    """Give a repository contents; a link that is there is renewed, so that no sweep takes it now.
+
+    Raises Swept where a content is not there any more.
+    """
     for first in range(0, len(sha256s), BATCH):
         batch = set(sha256s[first : first + BATCH])
         here = (RepoContent.repo_id == repo_id, RepoContent.sha256.in_(batch))
         session.execute(update(RepoContent).where(*here).values(used=now()))
         new = batch.difference(session.execute(select(RepoContent.sha256).where(*here)).scalars())
+        if len(new) > len(session.execute(select(Content.sha256).where(Content.sha256.in_(new))).all()):
+            raise Swept("a large file was removed before it was used; send it again", headers={"Retry-After": "1"})
         if new:
             session.execute(insert(RepoContent), [{"repo_id": repo_id, "sha256": sha256} for sha256 in new])
 

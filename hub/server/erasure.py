@@ -60,12 +60,12 @@ def epoch(session: Session) -> int:
     return session.execute(select(func.max(Epoch.number))).scalar() or 1
 
 
-def listing(hub: Hub, repo: Repo, *, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
+def listing(hub: Hub, repo: Repo, *, after: str) -> tuple[list[dict[str, Any]], str | None]:
     """Return a page of a repository's large files as the API shows them, and where the next begins (section 3.14)."""
     rows = select(RepoContent.sha256, RepoContent.created, Content.size).join(Content).where(RepoContent.repo_id == repo.id)
     with hub.database.read() as session:
-        found = session.execute(rows.where(RepoContent.sha256 > (after or "")).order_by(RepoContent.sha256).limit(PAGE)).all()
-    names = _names(hub, repo)
+        found = session.execute(rows.where(RepoContent.sha256 > after).order_by(RepoContent.sha256).limit(PAGE)).all()
+    names = _names(hub, repo, (row.sha256 for row in found))
     items = [
         {"fileOid": sha256, "oid": sha256, "size": size, "pushedAt": created, "filename": sha256, "ref": None}
         | names.get(sha256, {})
@@ -90,7 +90,7 @@ def erase(hub: Hub, principal: Principal, repo: Repo, sha256s: Sequence[str], *,
         mine = list(session.execute(delete(RepoContent).where(*here).returning(RepoContent.sha256)).scalars())
         report.links = len(mine)
         elsewhere = select(RepoContent.sha256, func.count()).where(RepoContent.sha256.in_(mine)).group_by(RepoContent.sha256)
-        holders = dict(session.execute(elsewhere).tuples().all())
+        holders = dict(session.execute(elsewhere).all())
         needed = set(session.execute(select(ContentXorb.hash).where(ContentXorb.sha256.in_(mine))).scalars())
         keys = _delete_contents(session, report, Content.sha256.in_(mine))
         keys += _delete_xorbs(session, report, needed)
@@ -216,16 +216,16 @@ def _known(session: Session, keys: Sequence[str]) -> set[str]:
     return {names[name] for query in (whole, xorbs) for name in session.execute(query).scalars()}
 
 
-def _names(hub: Hub, repo: Repo) -> dict[str, dict[str, str]]:
-    """Return a path and a ref for each large file that the head of a ref holds; main's come first."""
-    git = hub.git.open(repo.id)
-    refs = {f"refs/heads/{name}": sha for name, sha in sorted(git.branches().items(), key=lambda one: one[0] != "main")}
-    refs |= {f"refs/tags/{name}": sha for name, sha in git.tags().items()}
-    refs |= {f"refs/pr/{name}": sha for name, sha in git.pulls().items()}
+def _names(hub: Hub, repo: Repo, sha256s: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return a path and a ref for those of the large files that some branch or pull request has now."""
+    git, nameless = hub.git.open(repo.id), set(sha256s)
     names: dict[str, dict[str, str]] = {}
-    for ref, sha in refs.items():
-        for entry in git.pointers(sha):
-            names.setdefault(entry.lfs.sha256, {"filename": entry.path, "ref": ref})
+    refs = [f"refs/heads/{name}" for name in git.branches()] + [f"refs/pr/{name}" for name in git.pulls()]
+    for ref in sorted(refs, key=lambda ref: ref != "refs/heads/main"):
+        for entry in git.pointers(git.head(ref) or "") if nameless else ():
+            if entry.lfs and entry.lfs.sha256 in nameless:
+                nameless.discard(entry.lfs.sha256)
+                names[entry.lfs.sha256] = {"filename": entry.path, "ref": ref}
     return names
 
 

@@ -1,20 +1,20 @@
 """What the Hub refuses, with the status and headers that the Hugging Face clients turn into their own exceptions.
 
-    Refusal
-    ├── RepoNotFound       404, 401 for a stranger    missing, or not the caller's to see: one answer for both
-    ├── RevisionNotFound   404                        no such branch, tag, commit or pull request
-    ├── EntryNotFound      404                        no such path at that revision
-    ├── GatedRepo          403, 401 for a stranger    the terms have not been accepted
-    ├── Unauthenticated    401                        a token that is unknown, expired or missing
-    ├── Forbidden          403                        known, but without the right
-    ├── BadRequest         400                        input that cannot be used
-    ├── NotFound           404                        anything else that is not there
-    ├── Conflict           409                        exists already, or is in a state that does not allow it
-    ├── Stale              412                        the branch moved since the caller looked
-    ├── TooLarge           413
-    ├── RangeNotSatisfiable 416
-    ├── TooManyRequests    429
-    └── OutOfSpace         507                        the disk is full, nothing was changed
+Refusal
+├── RepoNotFound       404, 401 for a stranger    missing, or not the caller's to see: one answer for both
+├── RevisionNotFound   404                        no such branch, tag, commit or pull request
+├── EntryNotFound      404                        no such path at that revision
+├── GatedRepo          403, 401 for a stranger    the terms have not been accepted
+├── Unauthenticated    401                        a token that is unknown, expired or missing
+├── Forbidden          403                        known, but without the right
+├── BadRequest         400                        input that cannot be used
+├── NotFound           404                        anything else that is not there
+├── Conflict           409                        exists already, or is in a state that does not allow it
+├── Stale              412                        the branch moved since the caller looked
+├── TooLarge           413
+├── RangeNotSatisfiable 416
+├── TooManyRequests    429
+└── OutOfSpace         507                        the disk is full, nothing was changed
 """
 
 from __future__ import annotations

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from medhub.server import cards, listing
+from medhub.server import cards, listing, screening
 from medhub.server.access import Principal, visible
 from medhub.server.errors import BadRequest, RevisionNotFound
 from medhub.server.routes.shapes import stamp
@@ -19,12 +21,14 @@ from medhub.server.tables import Repo, RepoTag
 if TYPE_CHECKING:
     from medhub.server.hub import Hub
 
+LARGEST_CARD = 1 << 20
+"""Bytes of a README that is read for its front matter."""
 APP_FILES = {"gradio": "app.py", "streamlit": "app.py", "docker": "Dockerfile", "static": "index.html"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Related:
-    """What other tables tell of a repository: its tags; and, where asked for, how many the caller sees that are made from it."""
+    """What other tables tell of a repository: its tags, the models made from it, and the spaces that use it."""
 
     tags: Sequence[str] = ()
     children: int = 0
@@ -128,7 +132,9 @@ PROPERTIES: Mapping[str, Mapping[str, Property]] = {
     "space": {**COMMON, **SPACE},
 }
 """The properties of each kind; `expand` names them."""
-COUNTED = frozenset(("baseModels", "childrenModelCount", "downloadsAllTime", "evalResults", "inferenceProviderMapping", "spaces"))
+COUNTED = frozenset(
+    ("baseModels", "childrenModelCount", "downloadsAllTime", "evalResults", "inferenceProviderMapping", "spaces")
+)
 """Properties that are told only where they are asked for by name."""
 
 
@@ -139,12 +145,13 @@ def repo_info(
     revision: str | None = None,
     *,
     blobs: bool = False,
+    security: bool = False,
     expand: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return a repository at a revision, main unless given: everything, or only the properties that `expand` names.
 
-    `blobs` adds size, git's id and the large file's sha256 to each file. Raises RevisionNotFound, and BadRequest for a
-    property that the kind does not have.
+    `blobs` adds size, git's id and the large file's sha256 to each file, `security` which files are pickles by name.
+    Raises RevisionNotFound, and BadRequest for a property that the kind does not have.
     """
     check_properties(repo.kind, expand)
     names = expand or [name for name in PROPERTIES[repo.kind] if name not in COUNTED]
@@ -153,10 +160,12 @@ def repo_info(
     with hub.database.read() as session:
         others = related(session, hub, principal, [repo], names)[repo.id]
     card, facts = (repo.card, repo.facts) if sha == repo.indexed else _read_card(git, sha)
-    files = _Files(git, sha)
+    files = cache(lambda: git.tree(sha, recursive=True) or [])
     found = describe(Shown(repo=repo, sha=sha, card=card, facts=facts, related=others, files=files), names)
     if blobs:
         found["siblings"] = [_blob(entry) for entry in files() if entry.kind == "file"]
+    if security:
+        found["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": _issues(files())}
     return found
 
 
@@ -209,12 +218,43 @@ def describe(shown: Shown, names: Iterable[str]) -> dict[str, Any]:
 def check_properties(kind: str, names: Iterable[str]) -> None:
     """Raise BadRequest for a name that is no property of this kind."""
     if unknown := [name for name in names if name not in PROPERTIES[kind]]:
-        raise BadRequest(f"a {kind} has no property {unknown[0][:80]!r} to expand; it has {', '.join(PROPERTIES[kind])}")
+        raise BadRequest(
+            f"a {kind} has no property {unknown[0][:80]!r} to expand; it has {', '.join(PROPERTIES[kind])}"
+        )
 
 
 def resolve_revision(hub: Hub, repo: Repo, revision: str | None) -> str:
     """Return the sha of a branch, tag, pull request or commit; of main for None. Raises RevisionNotFound."""
-    found = hub.git.open(repo.id).resolve(revision or "main")
+    return _resolve(hub.git.open(repo.id), revision)
+
+
+def _resolve(git: GitRepository, revision: str | None) -> str:
+    found = git.resolve(revision or "main")
     if found is None:
         raise RevisionNotFound(revision or "main")
     return found
+
+
+def _blob(entry: Entry) -> dict[str, Any]:
+    shown: dict[str, Any] = {"rfilename": entry.path, "size": entry.size, "blobId": entry.oid}
+    if entry.lfs:
+        shown["lfs"] = {"sha256": entry.lfs.sha256, "size": entry.lfs.size, "pointerSize": entry.lfs.pointer_size}
+    return shown
+
+
+def _issues(entries: Iterable[Entry]) -> list[dict[str, str]]:
+    """Return the files whose names say that they are pickles; what their contents say, the tree tells where asked."""
+    unsafe = [entry.path for entry in entries if screening.status(entry.path, b"") == "unsafe"]
+    return [{"path": path, "level": "unsafe"} for path in unsafe]
+
+
+def _read_card(git: GitRepository, sha: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the card's front matter at a commit that is not indexed, and the facts that stand in it."""
+    entry = git.entry(sha, "README.md")
+    if entry is None or entry.kind != "file" or entry.lfs or entry.size > LARGEST_CARD:
+        return {}, {}
+    try:
+        card = cards.front_matter(git.read(entry.oid).decode(errors="replace"))
+    except BadRequest:
+        return {}, {}
+    return card, {name: card.get(name) for name in ("library_name", "pipeline_tag", "sdk")}

@@ -1,4 +1,4 @@
-"""Which repositories there are: searched, filtered, in an order, a page at a time, and never one that the caller may not see."""
+"""Which repositories there are, of those that the caller may see: filtered, in an order, a page at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SORTS: Mapping[str, InstrumentedAttribute[Any]] = {
 }
 """What a list can be ordered by, always from the highest on. This Hub's trending score is the number of likes."""
 FEW = 500
-"""So many repositories with a tag are looked up by it; with more, walking the list finds the next of them soon enough."""
+"""So many repositories with a tag are looked up by it; of more, a walk along the list finds the next soon enough."""
 NUMBER = re.compile(r"(\d+(?:\.\d+)?)([KMBT]?)", re.IGNORECASE)
 SCALES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
@@ -85,7 +85,7 @@ def tags_of(session: Session, repos: Iterable[Repo]) -> dict[str, list[str]]:
 def tags_by_type(
     session: Session, principal: Principal, kind: str, *, anonymous: bool
 ) -> dict[str, list[dict[str, str]]]:
-    """Return the tags in use among what the caller may see, by what they tell: "license", "library", "pipeline_tag" ..."""
+    """Return the tags in use among what the caller may see, by what they tell of: "license", "library" and so on."""
     seen = (Repo.kind == kind, visible(principal, anonymous=anonymous))
     tags = session.execute(select(RepoTag.tag).join(Repo, Repo.id == RepoTag.repo_id).where(*seen).distinct()).scalars()
     types = {"pipeline_tag": "pipeline_tag", "library": "library_name"} if kind == "model" else {}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from medhub.server.hub import Hub
 
 PAUSE = timedelta(minutes=5)
+DOWNLOAD = "download"
+"""How the note of a download's lines begins."""
 
 
 def record(
@@ -40,14 +42,15 @@ def record(
     note: str = "",
     counts: bool = False,
 ) -> None:
-    """Append a line to the audit log, and count a download where the read `counts` and is the caller's first in a while."""
+    """Append a line to the audit log; where the read is part of a download and `counts`, count the download with its first line."""
     name = f"{repo.kind} {repo.full_name}"
     if counts:
+        note = f"{DOWNLOAD} {note}".rstrip()
         with hub.database.read() as session:
-            counts = _first(session, principal, name, action)
+            counts = _first(session, principal, name)
 
     def write(session: Session) -> None:
-        if counts and _first(session, principal, name, action):
+        if counts and _first(session, principal, name):
             session.execute(update(Repo).where(Repo.id == repo.id).values(downloads=Repo.downloads + 1))
         audit.record(session, principal, action, repo=name, commit=commit, path=path, size=size, note=note)
 
@@ -98,11 +101,11 @@ def _shared(database: Database) -> SharedWrites:
     return _shared_writes.setdefault(database, SharedWrites(database))
 
 
-def _first(session: Session, principal: Principal, name: str, action: str) -> bool:
-    """Return whether the caller read nothing of this repository for a while."""
+def _first(session: Session, principal: Principal, name: str) -> bool:
+    """Return whether the caller downloaded nothing of this repository for a while."""
     # by two indexes: the last line before the pause, then this repository's lines behind it
     before = select(AuditRecord.number).where(AuditRecord.time < now() - PAUSE).order_by(AuditRecord.time.desc()).limit(1)
     number = session.execute(before).scalar() or 0
-    line = (AuditRecord.repo == name, AuditRecord.number > number, AuditRecord.action == action)
+    line = (AuditRecord.repo == name, AuditRecord.number > number, AuditRecord.note.startswith(DOWNLOAD))
     caller = (AuditRecord.actor == (principal.name or ""), AuditRecord.address == principal.address)
     return session.execute(select(AuditRecord.number).where(*line, *caller).limit(1)).scalar() is None

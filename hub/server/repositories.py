@@ -1,7 +1,7 @@
 """The life of a repository: made, changed in its settings, moved, duplicated, deleted.
 
-The git folder comes first, under an id that nobody knows yet, and the row second: whatever dies in between leaves a folder
-without a row, which `medhub hub fsck` finds, and never a row without its history.
+The git folder comes first, under an id that nobody knows yet, and the row second: whatever dies in between leaves a
+folder without a row, which does no harm and can be found, and never a row without its history.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from medhub.server.access import Principal, Right, demand, may_create_in, right_
 from medhub.server.accounts import get_account
 from medhub.server.errors import BadRequest, Conflict, Forbidden, Refusal, RepoNotFound
 from medhub.server.storage.git import Author
-from medhub.server.tables import Account, Repo, RepoAlias, RepoContent, new_id, now
+from medhub.server.tables import Account, Repo, RepoAlias, RepoContent, RepoTag, new_id, now
 
 if TYPE_CHECKING:
     from medhub.server.hub import Hub
@@ -31,14 +31,13 @@ SDKS = ("gradio", "docker", "static", "streamlit")
 NAME = re.compile(r"(?![-.])[A-Za-z0-9._-]+(?<![-.])")
 LONGEST = 96
 """Letters of "namespace/name"."""
-RESERVED = frozenset(
-    ("blob", "commit", "commits", "discussions", "paths-info", "preupload", "raw", "refs", "resolve", "revision", "settings", "tree")
-)  # fmt: skip
+RESERVED = frozenset(("commit", "commits", "paths-info", "preupload", "refs", "resolve", "revision", "tree"))
 """Names that follow a repository's own in an address: /api/models/NAME/tree/main has to be a missing namespace."""
 LARGE = (
-    "*.7z *.arrow *.bin *.bz2 *.ckpt *.ftz *.gz *.h5 *.joblib *.mlmodel *.model *.msgpack *.npy *.npz *.onnx *.ot *.parquet "
-    "*.pb *.pickle *.pkl *.pt *.pth *.rar *.safetensors saved_model/**/* *.tar *.tflite *.tgz *.wasm *.xz *.zip *.zst "
-    "*tfevents* *.nii *.dcm *.nrrd *.nhdr *.mha *.raw *.mgz *.svs *.ndpi *.tif *.tiff *.edf *.bdf *.h5ad **/*.zarr/**"
+    "*.7z *.arrow *.bin *.bz2 *.ckpt *.ftz *.gz *.h5 *.joblib *.mlmodel *.model *.msgpack *.npy *.npz *.onnx *.ot "
+    "*.parquet *.pb *.pickle *.pkl *.pt *.pth *.rar *.safetensors saved_model/**/* *.tar *.tflite *.tgz *.wasm *.xz "
+    "*.zip *.zst *tfevents* *.nii *.dcm *.nrrd *.nhdr *.mha *.raw *.mgz *.svs *.ndpi *.tif *.tiff *.edf *.bdf *.h5ad "
+    "**/*.zarr/**"
 )
 """Patterns of what is kept outside git: weights, archives and tables, then medical images and signals (appendix C)."""
 GITATTRIBUTES = "".join(f"{pattern} filter=lfs diff=lfs merge=lfs -text\n" for pattern in LARGE.split())
@@ -48,6 +47,10 @@ title: "{name}"
 sdk: {sdk}
 ---
 """
+
+
+COPIED = ("gated", "indexed", "extensions", "card", "facts", "text", "storage")
+"""What a copy's row says from the start; what was committed to the source since then, `index.refresh` adds."""
 
 
 class NameTaken(Conflict):
@@ -70,8 +73,8 @@ def create(
 ) -> Repo:
     """Make a repository with its first commit; in the caller's own namespace and private, unless said otherwise.
 
-    Raises BadRequest for a name, visibility or sdk that cannot be, NotFound for a namespace that is not there, Forbidden
-    where the caller may not make any in it, NameTaken.
+    Raises BadRequest for a name, visibility or sdk that cannot be, NotFound for a namespace that is not there,
+    Forbidden where the caller may not make any in it, NameTaken.
     """
     if kind not in KINDS:
         raise BadRequest(f"this Hub has no repositories of type {kind!r}; types: {', '.join(KINDS)}")
@@ -94,7 +97,7 @@ def create(
 
 
 def delete(hub: Hub, principal: Principal, repo: Repo) -> None:
-    """Delete a repository: its name is free at once, nobody sees it; what it held goes with the next garbage collection."""
+    """Delete a repository: nobody sees it, its name is free; what it held goes with the next garbage collection."""
     with hub.database.write() as session:
         current = _current(session, principal, repo)
         audit.record(session, principal, "repo.delete", repo=_label(current))
@@ -146,10 +149,8 @@ def update(
         return current
 
 
-def duplicate(
-    hub: Hub, principal: Principal, source: Repo, full_name: str, *, visibility: str | None = None
-) -> Repo:
-    """Copy a repository, history and files, under another name; as visible and as gated as the source unless said otherwise.
+def duplicate(hub: Hub, principal: Principal, source: Repo, full_name: str, *, visibility: str | None = None) -> Repo:
+    """Copy a repository, history and files, under another name; as visible as the source unless given, and as gated.
 
     The caller has to be allowed to read the source. Raises as `create` does.
     """
@@ -158,13 +159,16 @@ def duplicate(
         owner = _namespace(session, principal, namespace)
         repo = _row(principal, owner, kind=source.kind, name=name, visibility=visibility or source.visibility)
         _require_free(session, repo)
-    repo.gated = source.gated
+    for column in COPIED:
+        setattr(repo, column, getattr(source, column))
     with _git_folder(hub, repo):
         hub.git.copy(source.id, repo.id)
         with hub.database.write() as session:
             _claim(session, repo)
             held = session.execute(select(RepoContent.sha256).where(RepoContent.repo_id == source.id)).scalars().all()
             contents.link(session, repo.id, *held)
+            tags = session.execute(select(RepoTag.tag).where(RepoTag.repo_id == source.id)).scalars().all()
+            session.add_all(RepoTag(repo_id=repo.id, tag=tag) for tag in tags)
             index.refresh(hub, session, repo)
             audit.record(session, principal, "repo.duplicate", repo=_label(repo), note=f"from {_label(source)}")
     return repo
@@ -217,8 +221,9 @@ def _namespace(session: Session, principal: Principal, name: str) -> Account:
 def _row(principal: Principal, owner: Account, *, kind: str, name: str, visibility: str) -> Repo:
     _check_name(owner.name, name)
     return Repo(
-        id=new_id(), kind=kind, namespace_id=owner.id, namespace=owner.name, name=name, path=f"{owner.name}/{name}".lower(),
-        creator_id=principal.id or None, visibility=_visibility(visibility), extensions={}, card={}, facts={}, text="",
+        id=new_id(), kind=kind, namespace_id=owner.id, namespace=owner.name, name=name,
+        path=f"{owner.name}/{name}".lower(), creator_id=principal.id or None, visibility=_visibility(visibility),
+        extensions={}, card={}, facts={}, text="",
     )  # fmt: skip
 
 
@@ -254,7 +259,7 @@ def _require_free(session: Session, repo: Repo) -> None:
 
 
 def _claim(session: Session, repo: Repo) -> None:
-    """Add the row, under its name, which no former name of another repository stands for any longer. Raises NameTaken."""
+    """Add the row; its name, if it was another repository's former one, leads there no longer. Raises NameTaken."""
     _require_free(session, repo)
     _drop_alias(session, repo)
     session.add(repo)
@@ -275,7 +280,7 @@ def _current(session: Session, principal: Principal, repo: Repo) -> Repo:
 
 @contextmanager
 def _git_folder(hub: Hub, repo: Repo) -> Iterator[None]:
-    """A `with` block that makes a repository's git folder, and after it its row; where the row is refused, it goes again.
+    """A `with` block that makes a repository's git folder and then its row; where the row is refused, the folder goes.
 
     After any other error it stays, since the row may have been written nevertheless.
     """

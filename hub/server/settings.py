@@ -81,7 +81,9 @@ def _value(name: str, value: Any, place: object) -> Any:
     """Return a setting's value in its own type."""
     names = [field.name for field in fields(Settings)]
     if name not in names:
-        raise SettingsError(f"{place} has no setting {name!r} to make{suggest(name, names)} Settings: {', '.join(names)}")
+        raise SettingsError(
+            f"{place} has no setting {name!r} to make{suggest(name, names)} Settings: {', '.join(names)}"
+        )
     kind = get_type_hints(Settings)[name]
     if kind is bool:
         if str(value).lower() in {"true", "false"}:

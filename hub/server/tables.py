@@ -137,12 +137,14 @@ class Repo(Table):
     deleted: Mapped[datetime | None]
     downloads: Mapped[int] = mapped_column(default=0)
     likes: Mapped[int] = mapped_column(default=0)
-    dirty: Mapped[bool] = mapped_column(default=False, index=True)  # a change of the git repository is under way
+    dirty: Mapped[int] = mapped_column(default=0, index=True)  # how many changes of the git repository are under way
     # derived from git, at the head of main that `indexed` names
     indexed: Mapped[str | None]
     extensions: Mapped[dict[str, Any]] = mapped_column(default=dict)  # how many files there are of each
     card: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # config, safetensors, sdk and the like, as the API shows them
+    facts: Mapped[dict[str, Any]] = mapped_column(
+        default=dict
+    )  # config, safetensors, sdk and the like, as the API shows them
     text: Mapped[str] = mapped_column(default="")  # what search looks through, in lower case
     storage: Mapped[int] = mapped_column(default=0)  # bytes of the files at the head of main
 
@@ -219,7 +221,9 @@ class RepoContent(Table):
     repo_id: Mapped[str] = mapped_column(ForeignKey("repo.id", ondelete="CASCADE"), primary_key=True)
     sha256: Mapped[str] = mapped_column(ForeignKey("content.sha256", ondelete="CASCADE"), primary_key=True, index=True)
     created: Mapped[datetime] = mapped_column(default=now)
-    used: Mapped[datetime] = mapped_column(default=now)  # last named by an upload or a commit; a sweep spares what is young
+    used: Mapped[datetime] = mapped_column(
+        default=now
+    )  # last named by an upload or a commit; a sweep spares what is young
 
 
 class Xorb(Table):

@@ -78,14 +78,18 @@ def right_to_send(ref: str | None) -> Right:
     return Right.READ if ref is None or ref.startswith("refs/pr/") else Right.WRITE
 
 
-def offer_uploads(links: Links, asked: Sequence[Asked], *, right: Right, parts: bool, verify: Any) -> list[dict[str, Any]]:
+def offer_uploads(
+    links: Links, asked: Sequence[Asked], *, right: Right, parts: bool, verify: Any
+) -> list[dict[str, Any]]:
     """Return for each object how to send it, or nothing to do where the caller may use what is stored; that is linked.
 
     `parts` says that the client sends large files in parts, `verify` is the action that it ends with.
     """
     hub, repo = links.hub, links.repo
     with hub.database.read() as session:
-        found = {one.oid: contents.usable(session, hub, links.principal, repo, one.oid) for one in asked if not one.fault}
+        found = {
+            one.oid: contents.usable(session, hub, links.principal, repo, one.oid) for one in asked if not one.fault
+        }
     stored = {oid for oid, content in found.items() if content and contents.presence(hub, content)}
     if stored:
         with hub.database.write() as session:
@@ -97,7 +101,11 @@ def offer_uploads(links: Links, asked: Sequence[Asked], *, right: Right, parts: 
         elif one.oid in stored:
             answers.append(one.answer())
         else:
-            send = _in_parts(links, one, right) if parts else links.action("upload", oid=one.oid, size=one.size, right=right)
+            send = (
+                _in_parts(links, one, right)
+                if parts
+                else links.action("upload", oid=one.oid, size=one.size, right=right)
+            )
             answers.append(one.answer(authenticated=True, actions={"upload": send, "verify": verify}))
     return answers
 
@@ -118,7 +126,9 @@ def allowed(hub: Hub, grant: Mapping[str, Any], *, address: str) -> tuple[Princi
     """Return who uses a link, and the repository, with the rights of this moment. Raises as `demand` and `authenticate` do."""
     with hub.database.read() as session:
         token = grant["token"]
-        principal = accounts.principal_of_token(session, token, address=address) if token else Principal(address=address)
+        principal = (
+            accounts.principal_of_token(session, token, address=address) if token else Principal(address=address)
+        )
         repo = session.get(Repo, grant["repo"])
         if repo is None:
             raise RepoNotFound("of this link", stranger=principal.stranger)
@@ -153,15 +163,12 @@ def listed_parts(grant: Mapping[str, Any], parts: Any) -> list[str]:
 
 
 def assemble(hub: Hub, upload: Upload, keys: Sequence[str]) -> str:
-    """Append the parts to an upload; return the sha256 of all. Raises BadRequest where one is missing."""
+    """Append the parts to an upload; return the sha256 of all. Raises KeyError where one is missing."""
     digest = hashlib.sha256()
-    for number, key in enumerate(keys, start=1):
-        try:
-            for piece in hub.blobs.read(key):
-                digest.update(piece)
-                upload.write(piece)
-        except KeyError as error:
-            raise BadRequest(f"part {number} has not arrived as listed; send it again") from error
+    for key in keys:
+        for piece in hub.blobs.read(key):
+            digest.update(piece)
+            upload.write(piece)
     return digest.hexdigest()
 
 

@@ -11,9 +11,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
-from medhub.server import info, reads
+from medhub.server import contents, info, reads, screening
 from medhub.server.errors import BadRequest, EntryNotFound, RepoNotFound
 from medhub.server.hub import Hub
+from medhub.server.repositories import RESERVED
 from medhub.server.routes.dependencies import Caller, Seen, TheHub
 from medhub.server.routes.pagination import decode, linked
 from medhub.server.routes.shapes import stamp
@@ -107,15 +108,20 @@ def paths_info(
     return JSONResponse(show_entries(hub, git, commit, entries, expand=expand))
 
 
-@router.api_route("/api/{kind:kind}/{name:segment}", methods=["GET", "POST", "PUT", "DELETE"])
-@router.api_route("/api/{kind:kind}/{name:segment}/{action:action}/{rest:rest}", methods=["GET", "POST", "PUT", "DELETE"])
 def single_segment(caller: Caller, name: str) -> None:
     """Refuse an id without a namespace: clients try such names, and take no other answer for "it is not there"."""
     raise RepoNotFound(name, stranger=caller.stranger)
 
 
-def show_entries(hub: Hub, git: GitRepository, commit: str, entries: Sequence[Entry], *, expand: bool) -> list[dict[str, Any]]:
-    """Return entries of a tree as the API shows them; with `expand`, also who changed them last and what scans found."""
+for _path in ("", *(f"/{word}/{{rest:rest}}" for word in sorted(RESERVED))):
+    _methods = ["GET", "POST", "PUT", "DELETE"]
+    router.add_api_route("/api/{kind:kind}/{name:segment}" + _path, single_segment, methods=_methods)
+
+
+def show_entries(
+    hub: Hub, git: GitRepository, commit: str, entries: Sequence[Entry], *, expand: bool
+) -> list[dict[str, Any]]:
+    """Return entries of a tree as the API shows them; with `expand`, also their last commit and what scans found."""
     hashes = _xet_hashes(hub, [entry.lfs.sha256 for entry in entries if entry.lfs])
     last = git.last_commits(commit, [entry.path for entry in entries]) if expand else {}
     shown = []
@@ -128,9 +134,22 @@ def show_entries(hub: Hub, git: GitRepository, commit: str, entries: Sequence[En
         if found := last.get(entry.path):
             item["lastCommit"] = {"id": found.sha, "title": found.title, "date": stamp(found.time)}
         if expand and entry.kind == "file":
-            item["securityFileStatus"] = info.scanned(git, entry)
+            status = screening.status(entry.path, _sample(hub, git, entry))
+            item["securityFileStatus"] = {"status": status, "avScan": None, "pickleImportScan": None}
         shown.append(item)
     return shown
+
+
+def _sample(hub: Hub, git: GitRepository, entry: Entry) -> bytes:
+    """Return what screening looks at of a file."""
+    if entry.lfs is None:
+        data = git.read(entry.oid)
+        return screening.sample(len(data), lambda start, stop: data[start:stop])
+    with hub.database.read() as session:
+        content = contents.find(session, entry.lfs.sha256)
+    if content is None:
+        return b""
+    return screening.sample(content.size, lambda start, stop: b"".join(contents.read(hub, content, start, stop)))
 
 
 def _xet_hashes(hub: Hub, sha256s: Sequence[str]) -> dict[str, str]:

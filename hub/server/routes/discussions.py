@@ -155,7 +155,7 @@ def _changes(hub: Hub, repo: Repo, discussion: Discussion) -> dict[str, Any]:
 
 
 def _patch(hub: Hub, caller: Principal, repo: Repo, discussion: Discussion) -> str:
-    reads.record(hub, caller, repo, "pull.read", path=discussions.ref_of(discussion))
+    reads.record(hub, caller, repo, "diff.read", path=discussions.ref_of(discussion))
     return discussions.diff(hub.git.open(repo.id), discussion)
 
 

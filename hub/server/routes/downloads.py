@@ -87,8 +87,8 @@ def file_response(
         return Response(headers={**headers, "Content-Length": str(size)})
     asked = asked_range(request, size, etag=headers["ETag"])
     start, stop = asked or (0, size)
-    content = pieces(start, stop)
     try:
+        content = pieces(start, stop)
         first = next(content, b"")
     except KeyError as error:
         raise NotFound("the Hub has lost the bytes of this file; its operator can look with `medhub hub fsck`") from error

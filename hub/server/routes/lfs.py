@@ -17,7 +17,6 @@ from medhub.server import audit, contents, erasure, reads, transfers
 from medhub.server.access import Right, demand
 from medhub.server.errors import BadRequest, NotFound, TooLarge
 from medhub.server.hub import Hub
-from medhub.server.routes.bodies import JsonObject
 from medhub.server.routes.dependencies import (
     Administered, Caller, Readable, TheHub, Writable, Writer, known, open_repo, writer,
 )  # fmt: skip
@@ -30,6 +29,8 @@ from medhub.server.storage.blobs import Upload
 router = APIRouter()
 
 MEDIA_TYPE = "application/vnd.git-lfs+json"
+LARGEST = 4 << 20
+"""Bytes of JSON that one request may send; a thousand large files take a tenth of it."""
 MOST_OBJECTS = 1000
 PIECE = 1 << 20
 """Bytes that are hashed and written at once."""
@@ -37,8 +38,8 @@ LFS = "/{kind:prefix}{namespace:segment}/{name:segment}/info/lfs"
 ADMIN = "/api/{kind:kind}/{namespace:segment}/{name:segment}/lfs-files"
 
 
-@router.post(LFS + "/objects/batch")
-def batch(request: Request, hub: TheHub, caller: Caller, repo: Readable, body: JsonObject) -> Response:
+@router.post(LFS + "/objects/batch", max_body_size=LARGEST)
+def batch(request: Request, hub: TheHub, caller: Caller, repo: Readable, body: dict[str, Any]) -> Response:
     """Tell a client how to send or fetch objects; what is wrong about one object stands at that object."""
     asked = _asked(body)
     links = transfers.Links(hub, caller, repo, base_url(request))
@@ -62,8 +63,8 @@ def batch(request: Request, hub: TheHub, caller: Caller, repo: Readable, body: J
     return _lfs({"transfer": "multipart" if parts else "basic", "hash_algo": "sha256", "objects": objects})
 
 
-@router.post(LFS + "/verify")
-def verify(hub: TheHub, repo: Readable, body: JsonObject) -> Response:
+@router.post(LFS + "/verify", max_body_size=LARGEST)
+def verify(hub: TheHub, repo: Readable, body: dict[str, Any]) -> Response:
     """Say whether an object has arrived; its bytes were hashed when they did."""
     with hub.database.read() as session:
         content = contents.linked(session, repo.id, str(body.get("oid")))
@@ -98,20 +99,23 @@ async def upload_part(request: Request, hub: TheHub, signed: str) -> Response:
     return Response(headers={"ETag": f'"{etag}"'})
 
 
-@router.post("/api/lfs/complete/{signed:segment}")
-def complete(request: Request, hub: TheHub, signed: str, body: JsonObject) -> Response:
+@router.post("/api/lfs/complete/{signed:segment}", max_body_size=LARGEST)
+def complete(request: Request, hub: TheHub, signed: str, body: dict[str, Any]) -> Response:
     """Put the parts of an object together. Asked again after it was done, it says yes again."""
     grant = hub.signer.verify("lfs-complete", signed)
     keys = transfers.listed_parts(grant, body.get("parts"))
-    _, repo = transfers.allowed(hub, grant, address=_address(request))
-    with hub.database.read() as session:
-        if contents.linked(session, repo.id, grant["oid"]):
-            return _lfs({})
+    transfers.allowed(hub, grant, address=_address(request))
+    if _has(hub, grant):
+        return _lfs({})
     upload = hub.blobs.upload()
     try:
         found = transfers.assemble(hub, upload, keys)
         if found == grant["oid"]:
             _keep(request, hub, grant, upload)
+    except KeyError as error:
+        if _has(hub, grant):  # the same call, sent twice, was done meanwhile
+            return _lfs({})
+        raise BadRequest("a part has not arrived as listed; send all of them again") from error
     finally:
         upload.discard()
     for key in keys:
@@ -141,12 +145,12 @@ def download(request: Request, hub: TheHub, signed: str) -> Response:
 @router.get(ADMIN)
 def list_files(request: Request, hub: TheHub, repo: Writable, cursor: str | None = None) -> JSONResponse:
     """List the large files that a repository has, also those of old commits and those that no commit names."""
-    items, rest = erasure.listing(hub, repo, after=decode(cursor))
+    items, rest = erasure.listing(hub, repo, after=str(decode(cursor) or ""))
     return linked(request, [{**item, "pushedAt": stamp(item["pushedAt"])} for item in items], rest)
 
 
-@router.post(ADMIN + "/batch")
-def erase(hub: TheHub, caller: Caller, repo: Administered, body: JsonObject) -> JSONResponse:
+@router.post(ADMIN + "/batch", max_body_size=LARGEST)
+def erase(hub: TheHub, caller: Caller, repo: Administered, body: dict[str, Any]) -> JSONResponse:
     """Erase large files for ever, from history as well where `rewriteHistory` is set."""
     deletions = body.get("deletions")
     shas = deletions.get("sha") if isinstance(deletions, dict) else None
@@ -156,8 +160,8 @@ def erase(hub: TheHub, caller: Caller, repo: Administered, body: JsonObject) -> 
     return JSONResponse({"success": True})
 
 
-@router.post(ADMIN + "/duplicate")
-def duplicate(hub: TheHub, caller: Writer, repo: Readable, body: JsonObject) -> JSONResponse:
+@router.post(ADMIN + "/duplicate", max_body_size=LARGEST)
+def duplicate(hub: TheHub, caller: Writer, repo: Readable, body: dict[str, Any]) -> JSONResponse:
     """Give another repository large files of this one; a commit there can then name them."""
     target, files = body.get("target"), body.get("files")
     if not isinstance(target, dict) or not isinstance(files, list) or len(files) > MOST_OBJECTS:
@@ -238,6 +242,11 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
                 yield bytes(gathered)
                 gathered.clear()
         yield bytes(gathered)
+
+
+def _has(hub: Hub, grant: Mapping[str, Any]) -> bool:
+    with hub.database.read() as session:
+        return contents.linked(session, grant["repo"], grant["oid"]) is not None
 
 
 def _too_large(size: int) -> TooLarge:

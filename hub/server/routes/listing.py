@@ -12,7 +12,6 @@ from medhub.server import info, listing
 from medhub.server.listing import Filters
 from medhub.server.routes.dependencies import Caller, TheHub
 from medhub.server.routes.pagination import decode, linked
-from medhub.server.routes.paths import KINDS
 
 router = APIRouter()
 

@@ -1,4 +1,4 @@
-"""The life of a repository: create, settings, move, duplicate, delete (protocol, section 3.2); and spaces, which are stored only."""
+"""The life of a repository (protocol, section 3.2), and the running of spaces that this Hub does not do (3.13)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ router = APIRouter(max_body_size=1 << 20)
 REPOSITORY = "/api/{kind:kind}/{namespace:segment}/{name:segment}"
 PAGE = 100
 NOT_OFFERED = frozenset(
-    "template hardware sleepTimeSeconds secrets variables volumes resourceGroupId region".split()
+    ("template", "hardware", "sleepTimeSeconds", "secrets", "variables", "volumes", "resourceGroupId", "region")
 )
 """What may be asked for with a new repository, and would be lost here without a word."""
 
@@ -130,7 +130,11 @@ def change_settings(hub: TheHub, repo: Administered, caller: Caller, asked: Sett
     """Change who sees a repository, and whether readers have to ask first."""
     gated = asked.gated if "gated" in asked.model_fields_set else None
     changed = repositories.update(hub, caller, repo, visibility=_visibility(asked), gated=gated)
-    return {"visibility": changed.visibility, "private": changed.visibility == "private", "gated": changed.gated or False}
+    return {
+        "visibility": changed.visibility,
+        "private": changed.visibility == "private",
+        "gated": changed.gated or False,
+    }
 
 
 @router.post(REPOSITORY + "/duplicate")

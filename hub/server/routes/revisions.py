@@ -120,11 +120,9 @@ def delete_tag(hub: TheHub, caller: Caller, repo: Writable, tag: str) -> dict[st
 @router.post(REPOSITORY + "/super-squash/{branch:segment}")
 def super_squash(hub: TheHub, caller: Caller, repo: Writable, branch: str, asked: Squash) -> dict[str, Any]:
     """Make one commit without parents of all of a branch's history; what it holds stays the same."""
-    git = hub.git.open(repo.id)
-    with index.changing(hub, caller, repo, "branch.squash") as change:
-        before = git.head(f"refs/heads/{branch}") or ""
-        change.note = f"from {before}"
-        change.commit = git.squash(f"refs/heads/{branch}", author=_author(hub, caller), message=asked.message)
+    git, ref = hub.git.open(repo.id), f"refs/heads/{branch}"
+    with index.changing(hub, caller, repo, "branch.squash", note=f"from {git.head(ref)}") as change:
+        change.commit = git.squash(ref, author=_author(hub, caller), message=asked.message)
         change.path = branch
     return {}
 
@@ -136,9 +134,12 @@ def _refs(namespace: str, found: dict[str, str]) -> list[dict[str, str]]:
 def _commit(commit: Commit, *, formatted: bool) -> dict[str, Any]:
     title, _, message = commit.message.strip().partition("\n")
     shown: dict[str, Any] = {
-        "id": commit.sha, "title": title, "message": message.strip(), "authors": [{"user": commit.author, "avatar": ""}],
+        "id": commit.sha,
+        "title": title,
+        "message": message.strip(),
+        "authors": [{"user": commit.author, "avatar": ""}],
         "date": stamp(commit.time),
-    }  # fmt: skip
+    }
     if formatted:
         shown["formatted"] = {"title": escape(title), "message": escape(shown["message"])}
     return shown

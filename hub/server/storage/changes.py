@@ -68,9 +68,7 @@ class Written:
     blob: pygit2.Oid
 
 
-def write_blobs(
-    repository: pygit2.Repository, changes: Iterable[Change]
-) -> Iterator[Written | Delete | DeleteFolder]:
+def write_blobs(repository: pygit2.Repository, changes: Iterable[Change]) -> Iterator[Written | Delete | DeleteFolder]:
     """Write each file's blob as it comes, so that one content at a time is in memory. Raises BadRequest."""
     for count, change in enumerate(changes):
         if count >= MOST_CHANGES:
@@ -123,7 +121,7 @@ def text(message: str) -> str:
 
 
 class Folder:
-    """A folder under change: its builder, and those of its folders that were touched. It is never empty, but for the root."""
+    """A folder under change: its builder, and those of its folders that were touched; only the root is ever empty."""
 
     def __init__(self, repository: pygit2.Repository, tree: pygit2.Tree | None = None) -> None:
         self._repository = repository

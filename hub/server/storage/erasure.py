@@ -62,7 +62,8 @@ def _rewrite_commit(
     doomed: set[bytes],
     trees: dict[bytes, bytes | None],
 ) -> str:
-    tree = _rewrite_tree(repository, commit.tree_id.raw, doomed, trees) or repository.odb.write(ObjectType.TREE, b"").raw
+    odb = repository.odb
+    tree = _rewrite_tree(odb, commit.tree_id.raw, doomed, trees) or odb.write(ObjectType.TREE, b"").raw
     parents = [commits[str(parent)] for parent in commit.parent_ids]
     if tree == commit.tree_id.raw and parents == list(map(str, commit.parent_ids)):
         return str(commit.id)
@@ -71,19 +72,16 @@ def _rewrite_commit(
     # A signature would no longer be true.
     kept = [line for line in header.split(b"\n") if line.startswith((b"author ", b"committer ", b"encoding "))]
     raw = b"\n".join([*(line.encode() for line in text), *kept]) + b"\n\n" + message
-    return str(repository.odb.write(ObjectType.COMMIT, raw))
+    return str(odb.write(ObjectType.COMMIT, raw))
 
 
-def _rewrite_tree(
-    repository: pygit2.Repository, oid: bytes, doomed: set[bytes], trees: dict[bytes, bytes | None]
-) -> bytes | None:
+def _rewrite_tree(odb: pygit2.Odb, oid: bytes, doomed: set[bytes], trees: dict[bytes, bytes | None]) -> bytes | None:
     """Return the id of the tree without what is doomed; None where nothing is left, as git keeps no empty folders."""
     if oid not in trees:
-        odb, kept = repository.odb, []
-        entries = raw_entries(odb, oid)
+        kept, entries = [], raw_entries(odb, oid)
         for mode, name, child in entries:
             if mode in FOLDER_MODES:
-                rewritten = _rewrite_tree(repository, child, doomed, trees)
+                rewritten = _rewrite_tree(odb, child, doomed, trees)
             else:
                 rewritten = None if child in doomed else child
             if rewritten:

@@ -1,19 +1,24 @@
-"""Bare git repositories, the only way to what lies in their folders: pygit2 for reads and commits, git for its own protocol.
+"""Bare git repositories: pygit2 for reads and commits, the git binary for its own protocol, gc and fsck.
 
-    GitStore        all repositories: create, open, copy, delete      changes     what a commit changes
-    GitRepository   one repository, to read and to change             trees       folders, files, git-lfs pointers
-    push            what is looked at before a push lands             history     log, last change, differences
+What the rest of the Hub uses can be imported from here. Nothing else touches the folders.
+
+    GitStore        all repositories: create, open, copy, delete
+    GitRepository   one of them, to read (reader) and to change (repository)
+    Put, Delete...  what a commit changes (changes)
+    Entry, Commit   files and folders (trees), the log and differences (history)
+    Push            what is looked at before a push lands (push)
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pygit2
@@ -39,11 +44,10 @@ from medhub.server.storage.process import run_git
 from medhub.server.storage.push import Push, Update, install_hook
 from medhub.server.storage.reader import GitReader
 from medhub.server.storage.repository import GitRepository
-from medhub.server.storage.revisions import MAIN, NAMESPACES
+from medhub.server.storage.revisions import BRANCHES, MAIN, TAGS
 from medhub.server.storage.trees import Entry, Pointer
 
 __all__ = [
-    "NAMESPACES",
     "Author",
     "Change",
     "Commit",
@@ -110,11 +114,11 @@ class GitStore:
         shutil.rmtree(grave)
 
     def copy(self, source_uid: str, target_uid: str) -> None:
-        """Make a repository of another's branches and tags, with what they reach and nothing else. Raises as create does."""
+        """Make a repository of another's branches and tags, with their history, and nothing else. Raises Conflict."""
         source = self.open(source_uid).folder
         with self._building(target_uid) as folder:
             pygit2.init_repository(folder, bare=True, initial_head="main")
-            names = [f"+{namespace}*:{namespace}*" for namespace in NAMESPACES[:2]]
+            names = [f"+{namespace}*:{namespace}*" for namespace in (BRANCHES, TAGS)]
             run_git(folder, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", source.as_uri(), *names)
 
     def lock(self, uid: str) -> AbstractContextManager[int]:

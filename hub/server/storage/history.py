@@ -36,7 +36,7 @@ class Commit:
 
 
 def read_commit(commit: pygit2.Commit) -> Commit:
-    """Return what a commit says; text that is not UTF-8 and times out of range, as a push may bring them, are mended."""
+    """Return what a commit says; text that is not UTF-8, and times out of range, are mended: a push may bring them."""
     message = commit.raw_message.decode(errors="replace")
     return Commit(
         sha=str(commit.id),
@@ -48,9 +48,7 @@ def read_commit(commit: pygit2.Commit) -> Commit:
     )
 
 
-def log(
-    repository: pygit2.Repository, head: pygit2.Commit, *, skip: int, limit: int, path: str | None
-) -> list[Commit]:
+def log(repository: pygit2.Repository, head: pygit2.Commit, *, skip: int, limit: int, path: str | None) -> list[Commit]:
     """Return the commits that `head` stands on, itself first, the newest first; of a path, those that changed it."""
     commits: Iterator[pygit2.Commit] = repository.walk(head.id, SortMode.TIME)
     if path is not None:
@@ -111,7 +109,8 @@ def changed_paths(base: pygit2.Commit, commit: pygit2.Commit) -> list[tuple[str,
 def diff_text(repository: pygit2.Repository, base: pygit2.Commit, commit: pygit2.Commit) -> str:
     """Return the unified diff between two commits, without the lines of large files and what is behind LONGEST_DIFF."""
     diff = base.tree.diff_to_tree(commit.tree)
-    pieces, length = [], 0
+    pieces: list[str] = []
+    length = 0
     for index, delta in enumerate(diff.deltas):
         piece = _patch(repository, diff, index, delta)
         length += len(piece)
@@ -125,7 +124,8 @@ def _patch(repository: pygit2.Repository, diff: pygit2.Diff, index: int, delta: 
     sides = [side for side in (delta.old_file, delta.new_file) if side.mode and side.mode != FileMode.COMMIT]
     if any(repository.odb.read_header(side.id)[1] > LARGEST_IN_DIFF for side in sides):
         return f"diff --git a/{delta.old_file.path} b/{delta.new_file.path}\nLarge files differ\n"
-    return diff[index].data.decode(errors="replace")
+    patch = diff[index]
+    return patch.data.decode(errors="replace") if patch else ""
 
 
 def _identity(found: pygit2.Object | None) -> tuple[pygit2.Oid, int] | None:

@@ -75,7 +75,7 @@ class LocalUpload:
 
 
 class LocalBlobs:
-    """The blob store on a local disk; see medhub.server.storage.blobs.Blobs. Keys are of [a-z0-9/]; `tmp/` is its own."""
+    """The blob store on a local disk; see medhub.server.storage.blobs.Blobs. Keys are of [a-z0-9/], `tmp/` is taken."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
@@ -153,7 +153,7 @@ def _place(root: Path, key: str) -> Path:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and its parents, each durable; mkdir alone may lose them, and the blob with them, in a power cut."""
+    """Make a folder and its parents, each durable: a power cut could lose a new folder with all that is in it."""
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pygit2
 from pygit2.enums import MergeFlag
 
-# Renames are not looked for: all git-lfs pointers look alike, and one model's change would be carried into another's file.
+# Renames are not looked for: all git-lfs pointers look alike, and one file's change would be carried into another file.
 NO_RENAMES = MergeFlag(0)
 
 

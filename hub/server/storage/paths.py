@@ -21,7 +21,7 @@ GIT_FOLDER = re.compile(r"(\.git|git~\d+)[ .]*(:.*)?", re.IGNORECASE | re.DOTALL
 
 
 def check_path(path: str) -> str:
-    """Return `path` where a repository may hold it. Raises BadRequest (protocol, section 3.10; strict form of git's rules).
+    """Return `path` where a repository may hold it. Raises BadRequest (protocol, section 3.10).
 
     Names that differ only in case are allowed, as in git: on a disk that ignores case one of them hides the other.
     """

@@ -1,7 +1,7 @@
 """The glob patterns of .gitattributes and .gitignore, matched without backtracking.
 
-They come from strangers. git's own matcher, and libgit2's, take exponential time on `**/**/**/*a*a*b`; here a segment is a
-regular expression of atomic groups, and all lengths that a `**` can take are followed at once.
+They come from strangers. git's own matcher, and libgit2's, take exponential time on `**/**/**/*a*a*b`; here a segment
+is a regular expression of atomic groups, and all lengths that a `**` can take are followed at once.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-LONGEST = 128 * 1024
+LONGEST = 64 * 1024
 """Characters of rules that are read; what follows them has no effect."""
-LONGEST_LINE = 2048
-"""Characters of a line; a longer one has no effect, as in git."""
+LONGEST_LINE = 1024
+"""Characters of a line; a longer one has no effect, and no path is longer."""
 
 CLASSES = {
     "alpha": "a-zA-Z", "digit": "0-9", "alnum": "a-zA-Z0-9", "lower": "a-z", "upper": "A-Z", "xdigit": "0-9a-fA-F",
     "space": r" \t\n\r\f\v", "blank": r" \t", "punct": r"!-/:-@\[-`{-~",
 }  # fmt: skip
-TOKEN = re.compile(r"\\.|\*+|\?|\[[!^]?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\]|.", re.DOTALL)
+TOKEN = re.compile(r"\\.|\*+|\?|\[[!^]?+\]?+(?:\[:\w++:\]|\\.|[^\]\\])*+\]|.", re.DOTALL)
 RANGE = re.compile(r"\[:(\w+):\]|(\\.|[^\\])(?:-(\\.|[^\\]))?", re.DOTALL)
-NEVER = "(?!)"
-
 
 @dataclass(frozen=True)
 class Pattern:
@@ -36,6 +34,8 @@ class Pattern:
         """Whether the path of these segments, seen from the rules' own folder, matches as a whole."""
         if self.folders_only and not folder:
             return False
+        if len(self.segments) == 2 and self.segments[0] is None and self.segments[1]:
+            return bool(self.segments[1].fullmatch(path[-1]))  # by far the most frequent: `*.bin`
         lengths = {0}  # the beginnings of the path that the pattern's beginning can match
         for segment in self.segments:
             if not lengths:
@@ -48,18 +48,30 @@ class Pattern:
         return bool(lengths) if self.segments[-1] is None else len(path) in lengths
 
 
+NEVER = Pattern((re.compile("(?!)"),), folders_only=False)
+
+
 def read_pattern(text: str) -> Pattern:
     """Read a pattern as gitignore(5) describes it; one without a slash in it matches in every folder below."""
-    body = re.sub(r"\\(.)", lambda found: "/" if found[1] == "/" else found[0], text.removesuffix("/"))
-    segments = body.removeprefix("/").split("/") if "/" in body else ["**", body]
-    return Pattern(tuple(None if re.fullmatch(r"\*\*+", part) else _segment(part) for part in segments), text.endswith("/"))
+    text = _as_bytes(text)
+    body = text.removesuffix("/")
+    segments = [""] if "/" in body else ["**", ""]
+    for found in TOKEN.finditer(body.removeprefix("/")):
+        if found[0] == "[":
+            return NEVER  # a bracket that is never closed
+        if found[0] in ("/", "\\/"):
+            segments.append("")
+        else:
+            segments[-1] += found[0]
+    parts = tuple(None if re.fullmatch(r"\*\*+", segment) else _segment(segment) for segment in segments)
+    return Pattern(parts, text.endswith("/"))
 
 
 def _segment(glob: str) -> re.Pattern[str]:
     """Return the expression of one segment.
 
-    Between two stars the first place that fits is as good as any later one, so the group around it is atomic: nothing is
-    tried twice.
+    Between two stars the first place that fits is as good as any later one, so the group around it is atomic: nothing
+    is tried twice.
     """
     fixed = [""]
     for token in TOKEN.findall(glob):
@@ -77,9 +89,7 @@ def _segment(glob: str) -> re.Pattern[str]:
 
 
 def _bracket(token: str) -> str:
-    """Return the character class for `[abc]`, `[!a-z]`, `[[:space:]]`; a bracket that is never closed matches nothing."""
-    if token == "[":
-        return NEVER
+    """Return the character class for `[abc]`, `[!a-z]` or `[[:space:]]`."""
     negated = token[1] in "!^"
     inside = ""
     for name, start, stop in RANGE.findall(token[1 + negated : -1]):
@@ -88,7 +98,7 @@ def _bracket(token: str) -> str:
             inside += CLASSES.get(name, "")
         else:
             inside += f"{re.escape(start)}-{re.escape(max(start, stop))}"
-    return f"[{'^' * negated}{inside}]" if inside else NEVER
+    return f"[{'^' * negated}{inside}]" if inside else "(?!)"
 
 
 @lru_cache(maxsize=256)
@@ -105,7 +115,7 @@ def read_ignores(text: str) -> tuple[tuple[Pattern, bool], ...]:
 def ignored(rules: str, paths: Iterable[str]) -> set[str]:
     """Return those of the files at `paths` that the .gitignore text `rules`, standing in the root, ignores."""
     patterns = read_ignores(rules)
-    return {path for path in paths if _is_ignored(patterns, path.split("/"))}
+    return {path for path in paths if _is_ignored(patterns, _as_bytes(path).split("/"))}
 
 
 def _is_ignored(patterns: Sequence[tuple[Pattern, bool]], path: Sequence[str]) -> bool:
@@ -138,11 +148,16 @@ def read_filters(text: str) -> tuple[tuple[Pattern, bool], ...]:
 def has_lfs_filter(attributes: Sequence[tuple[str, str]], path: str) -> bool:
     """Whether the .gitattributes files, as (folder, text) from the root down, give `path` to git-lfs."""
     for folder, text in reversed(attributes):
-        below = path.removeprefix(f"{folder}/" if folder else "").split("/")
+        below = _as_bytes(path.removeprefix(f"{folder}/" if folder else "")).split("/")
         for pattern, lfs in reversed(read_filters(text)):
             if pattern.matches(below):
                 return lfs
     return False
+
+
+def _as_bytes(text: str) -> str:
+    """Return text with a character for each byte of UTF-8: git matches bytes, so that two `?` match one `ä`."""
+    return text.encode(errors="surrogatepass").decode("latin-1")
 
 
 def _lines(text: str) -> list[str]:

@@ -1,19 +1,19 @@
 """git push: what a client sent lies in quarantine until the Hub has looked at it.
 
-git-receive-pack runs on its own, under the repository's lock. Before it moves a ref it starts our pre-receive hook, a shell
-script that tells this process, through a pipe, where the new objects are and which refs are to move, and waits for one
-line of verdict. Should this process have died, the hook reads the end of the file instead, and git refuses the push.
+git-receive-pack runs on its own, under the repository's lock. Before it moves a ref it starts our pre-receive hook, a
+shell script that tells this process, through a pipe, where the new objects are and which refs are to move, and waits
+for one line of verdict. Should this process have died, the hook reads the end of the file instead, and refuses.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO, BinaryIO
 
 import pygit2
@@ -87,8 +87,8 @@ class Push:
     def new_blobs(self) -> Iterator[Entry]:
         """Yield each file that a new commit has and none of its parents has, at that path with that content.
 
-        `lfs` is set where it is a git-lfs pointer. Raises BadRequest for a path that may not be (see check_path) and for
-        a submodule, TooLarge for more than MOST_FILES.
+        `lfs` is set where it is a git-lfs pointer. Raises BadRequest for a path that may not be (see check_path) and
+        for a submodule, TooLarge for more than MOST_FILES.
         """
         repository = self.repository.handle
         count = 0
@@ -132,10 +132,12 @@ def _new_entries(
 def install_hook(folder: Path) -> None:
     """Write the pre-receive hook into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
-        file.write(HOOK)
-        os.chmod(file.name, 0o700)
-    os.replace(file.name, folder / "pre-receive")
+    hook = folder / "pre-receive"
+    if not hook.is_file() or hook.read_text() != HOOK:
+        with NamedTemporaryFile("w", dir=folder, delete=False) as file:
+            file.write(HOOK)
+            os.chmod(file.name, 0o700)
+        os.replace(file.name, hook)
 
 
 def receive_pack(
@@ -157,7 +159,7 @@ def receive_pack(
     request.seek(0)
     question, ask = os.pipe()
     answer, tell = os.pipe()
-    with tempfile.TemporaryFile() as output, os.fdopen(question, "rb") as questions, os.fdopen(tell, "wb", 0) as verdicts:
+    with os.fdopen(question, "rb") as questions, os.fdopen(tell, "wb", 0) as verdicts, TemporaryFile() as output:
         settings = {"core.hooksPath": str(hooks)}
         try:
             # The child keeps the lock: were this process killed, nobody else would write before git is done.
@@ -197,7 +199,7 @@ def _answer(
 
 
 def _read_updates(questions: IO[bytes]) -> list[Update]:
-    updates = []
+    updates: list[Update] = []
     while (line := questions.readline()) not in (b"", b".\n"):
         old, new, ref = line.decode(errors="replace").rstrip("\n").split(" ", 2)
         if len(updates) <= MOST_REFS:

@@ -71,8 +71,8 @@ class GitReader:
     ) -> list[Entry] | None:
         """Return what is in a folder, or None where there is no such folder.
 
-        In git's order: by name, a folder as if a slash ended it, and before what it holds where `recursive`. `after` is the
-        path of the last entry already seen; skipping to it costs nothing. Raises BadRequest where it is not there.
+        In git's order: by name, a folder as if a slash ended it, and before what it holds where `recursive`. `after` is
+        the path of the last entry already seen; skipping to it costs nothing. Raises BadRequest where it is not there.
         """
         root = find_commit(self.handle, sha).tree
         found = trees.find_object(root, path) if path else root

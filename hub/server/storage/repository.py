@@ -58,7 +58,8 @@ class GitRepository(GitReader):
                 tree = change_tree(self.handle, head.tree, edits)
                 if tree == head.tree_id:
                     return str(head.id)
-                return self._move(ref, write_commit(self.handle, tree, [head.id], author=author, message=message, when=when))
+                new = write_commit(self.handle, tree, [head.id], author=author, message=message, when=when)
+                return self._move(ref, new)
 
     def merge(self, ref: str, other: str, *, author: Author, message: str) -> str:
         """Merge the ref `other` into `ref` by a commit with two parents; return it, or the head where nothing is new.
@@ -71,8 +72,10 @@ class GitRepository(GitReader):
                 return str(head.id)
             tree, conflicts = merges.merge_trees(self.handle, head, theirs)
             if tree is None:
-                raise Conflict(f"{other} and {ref} changed the same files: {', '.join(conflicts[:20])}", files=conflicts)
-            return self._move(ref, write_commit(self.handle, tree, [head.id, theirs.id], author=author, message=message))
+                files = ", ".join(conflicts[:20])
+                raise Conflict(f"{other} and {ref} changed the same files: {files}", files=conflicts)
+            parents = [head.id, theirs.id]
+            return self._move(ref, write_commit(self.handle, tree, parents, author=author, message=message))
 
     def squash(self, ref: str, *, author: Author, message: str) -> str:
         """Replace a ref's history by one commit without parents and with the same files; return it."""
@@ -123,8 +126,8 @@ class GitRepository(GitReader):
     def rewrite_without(self, sha256s: set[str]) -> dict[str, str]:
         """Erase the pointers to these objects from every ref's history, and what no ref reaches from the disk.
 
-        Returns the new sha of each commit that a ref pointed at and that is another now. Clones and caches elsewhere keep
-        what they have (protocol, section 12, rule 10). After a crash it can be repeated.
+        Returns the new sha of each commit that a ref pointed at and that is another now. Clones and caches elsewhere
+        keep what they have (protocol, section 12, rule 10). After a crash it can be repeated.
         """
         with _room(), locked(self.folder):
             found = erasure.pointer_blobs(self.handle)
@@ -153,8 +156,8 @@ class GitRepository(GitReader):
     ) -> bytes:
         """Return the answer to a push; `request` is the body in a real file, not compressed.
 
-        `check` looks at the Push before any ref moves and returns None, or why it is refused, in one line, which the user
-        reads as `remote: ...`; a Refusal that it raises does the same. It runs under the lock.
+        `check` looks at the Push before any ref moves and returns None, or why it is refused, in one line, which the
+        user reads as `remote: ...`; a Refusal that it raises does the same. It runs under the lock.
         """
         with locked(self.folder) as lock:
             return push.receive_pack(self, request, check=check, hooks=self._hooks, lock=lock, protocol=protocol)

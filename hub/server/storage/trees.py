@@ -27,7 +27,7 @@ RAW_ENTRY = re.compile(rb"(\d+) ([^\0]+)\0(.{20})", re.DOTALL)
 
 @dataclass(frozen=True)
 class Pointer:
-    """What a git-lfs pointer says: the object's sha256 and size in bytes. `pointer_size` is that of the pointer itself."""
+    """What a git-lfs pointer says: the object's sha256 and size in bytes; `pointer_size` is the pointer's own size."""
 
     sha256: str
     size: int
@@ -36,7 +36,7 @@ class Pointer:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or folder. `oid` is git's; `size` the real one, of the LFS object where the file is a pointer, 0 for folders."""
+    """A file or folder: `oid` is git's, `size` the real one (of the LFS object behind a pointer; 0 for folders)."""
 
     path: str
     kind: Literal["file", "directory"]
@@ -90,7 +90,7 @@ def find_object(tree: pygit2.Tree, path: str) -> pygit2.Object | None:
 
 def make_entry(odb: pygit2.Odb, path: str, found: pygit2.Object) -> Entry:
     """Return the entry for a tree's item."""
-    if found.filemode == FileMode.TREE:
+    if isinstance(found, pygit2.Tree):
         return Entry(path, "directory", str(found.id), 0)
     size, pointer = find_pointer(odb, found.id)
     return Entry(path, "file", str(found.id), pointer.size if pointer else size, pointer)
@@ -109,17 +109,15 @@ def list_tree(
         yield make_entry(odb, found_path, found)
 
 
-def _walk(
-    tree: pygit2.Tree, prefix: str, seen: Sequence[str], recursive: bool
-) -> Iterator[tuple[str, pygit2.Object]]:
+def _walk(tree: pygit2.Tree, prefix: str, seen: Sequence[str], recursive: bool) -> Iterator[tuple[str, pygit2.Object]]:
     start = _position(tree, seen[0]) if seen else 0
     for index in range(start, len(tree)):
         found = tree[index]
-        path = prefix + found.name
+        path = f"{prefix}{found.name}"
         resumes = bool(seen) and index == start
         if not resumes and found.filemode != FileMode.COMMIT:
             yield path, found
-        if recursive and found.filemode == FileMode.TREE:
+        if recursive and isinstance(found, pygit2.Tree):
             yield from _walk(found, path + "/", seen[1:] if resumes else (), recursive)
 
 
@@ -130,6 +128,6 @@ def _position(tree: pygit2.Tree, name: str) -> int:
         raise BadRequest(f"the cursor names {name!a}, which is not there; start again without a cursor")
 
     def key(entry: pygit2.Object) -> bytes:
-        return entry.name.encode() + b"/" * (entry.filemode == FileMode.TREE)
+        return f"{entry.name}{'/' * isinstance(entry, pygit2.Tree)}".encode()
 
     return bisect_left(range(len(tree)), key(found), key=lambda index: key(tree[index]))

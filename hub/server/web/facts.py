@@ -1,6 +1,6 @@
 """What a page tells of a repository, from its card and its files' headers.
 
-A card is whatever somebody wrote into YAML: each function here takes any value there, and leaves out what it is not made for.
+A card is whatever somebody wrote into YAML: each function here takes any value there, and leaves out what does not fit.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from medhub.server.web.layout import AREAS
 LONGEST = 300
 """Characters of a value that are shown; a card may hold whole books."""
 MOST_METRICS = 100
-ABBREVIATIONS = frozenset("acc auc auroc auprc dice ece f1 iou mae mcc mse rmse".split())
-KIND_WORD = {"model": "model", "dataset": "data set", "space": "Space"}
+ABBREVIATIONS = frozenset({"acc", "auc", "auroc", "auprc", "ece", "f1", "iou", "mae", "mcc", "mse", "rmse"})
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,6 @@ def parameters(repo: Repo) -> str:
     return f"{total:,}" if isinstance(total, int) and total > 0 else ""
 
 
-def medical(repo: Repo, name: str) -> str:
-    """Return what the card says on a medical point, at its top or under `medhub`."""
-    return text(repo.card.get(name) or _mapping(repo.card.get("medhub")).get(name))
-
-
 def metrics(card: Mapping[str, Any]) -> list[Measured]:
     """Return the numbers that a card's model-index declares, one entry a data set and split."""
     found: dict[tuple[str, str], list[tuple[str, str]]] = {}
@@ -99,7 +93,8 @@ def loading(repo: Repo, endpoint: str) -> tuple[str, str]:
     if repo.kind == "dataset":
         return setting, f'from datasets import load_dataset\ndata = load_dataset("{name}")'
     if repo.kind == "space":
-        return setting, f'from huggingface_hub import snapshot_download\nfolder = snapshot_download("{name}", repo_type="space")'
+        call = f'snapshot_download("{name}", repo_type="space")'
+        return setting, f"from huggingface_hub import snapshot_download\nfolder = {call}"
     library = repo.facts.get("library_name") or repo.card.get("library_name")
     if library == "medhub":
         return setting, f'import medhub\nmodel = medhub.from_pretrained("{name}")'

@@ -12,20 +12,21 @@ from urllib.parse import quote, urlencode
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from medhub.server.routes.paths import PREFIXES
+from medhub.server.routes.paths import PREFIXES, base_url
 from medhub.server.tables import Repo
 from medhub.server.web import static
 from medhub.server.web.sessions import Visit
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 AREAS = {"imaging": "Imaging", "genomics": "Genomics", "ehr": "Health records", "chem": "Chemistry"}
 KIND_NAMES = {"model": "Models", "dataset": "Data sets", "space": "Spaces"}
+KIND_WORD = {"model": "model", "dataset": "data set", "space": "Space"}
 NOTICES = {
     "saved": "Saved.",
     "revoked": "The token is revoked.",
@@ -45,7 +46,7 @@ def page(visit: Visit, template: str, *, status: int = 200, **context: Any) -> H
     """Answer with a template, filled with `context` and with what every page knows."""
     text = _environment().get_template(template).render(
         visit=visit, viewer=visit.viewer, path=visit.request.scope["path"], form_key=visit.form_key,
-        notice=NOTICES.get(visit.request.query_params.get("notice", "")), **context,
+        endpoint=base_url(visit.request), notice=NOTICES.get(visit.request.query_params.get("notice", "")), **context,
     )  # fmt: skip
     return HTMLResponse(text, status, HEADERS)
 
@@ -68,7 +69,8 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.globals |= {
-        "address": address, "areas": AREAS, "kind_names": KIND_NAMES, "prefixes": PREFIXES, "static": static.address, "query": _query,
+        "address": address, "areas": AREAS, "kind_names": KIND_NAMES, "kind_word": KIND_WORD, "mixed": False, "query": _query,
+        "static": static.address,
     }  # fmt: skip
     environment.filters |= {"size": size, "short": short, "day": day, "minute": minute}
     return environment
@@ -104,6 +106,6 @@ def _scaled(count: int, units: list[str]) -> str:
 
 
 def _query(current: Iterable[tuple[str, str]], **changes: str | None) -> str:
-    """Return the query of an address with some parameters changed, or left out where None; a change starts at page one."""
+    """Return an address's query with some parameters changed, or left out where None; a change starts at page one."""
     kept = [(name, value) for name, value in current if name not in changes and name != "cursor"]
     return "?" + urlencode(kept + [(name, value) for name, value in changes.items() if value])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -16,7 +15,6 @@ from medhub.server.tables import Repo
 
 LIMIT = 100_000
 """Characters that are rendered: ten times a long card, and at most two seconds for text made to be slow."""
-FRONT_MATTER = re.compile(r"\A﻿?---[ \t]*\r?\n.*?^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 TAGS = nh3.ALLOWED_TAGS - {"area", "article", "aside", "footer", "header", "hgroup", "map", "nav"}
 """The library's safe elements, but for those that would pass for parts of the page around the card."""
 ATTRIBUTES = {
@@ -36,10 +34,10 @@ def render(text: str, *, repo: Repo | None = None, revision: str = "main") -> st
 
     Addresses without a host belong to `repo` at `revision`: links lead to the file's page, pictures to the file. A
     picture from elsewhere would tell its server who reads the card, so it is left out; without a repository all are.
-    YAML front matter is skipped, headings sink one level (the page has its own), and text beyond LIMIT is cut off.
+    Headings sink one level (the page has its own), and text beyond LIMIT is cut off.
     """
     base = f"/{PREFIXES[repo.kind]}{repo.full_name}" if repo else ""
-    return _render(FRONT_MATTER.sub("", text, count=1)[:LIMIT], base, quote(revision, safe=""))
+    return _render(text[:LIMIT], base, quote(revision, safe=""))
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from sqlalchemy import func, select
 
-from medhub.server import gating, listing, repositories, social
+from medhub.server import cards, frontmatter, gating, listing, repositories, social
 from medhub.server.access import Right, may_create_in, right_on
 from medhub.server.errors import Refusal
 from medhub.server.routes.dependencies import requested_repo
@@ -70,14 +70,15 @@ def show(visit: Visitor) -> Response:
     with visit.hub.database.read() as session:
         right = right_on(session, visit.viewer, repo, anonymous=visit.hub.settings.anonymous)
         asked = gating.request_of(session, visit.viewer, repo) if repo.gated else None
+    card = cards.Card(repo.card, frontmatter.split(_readme(visit, repo))[1])
     setting, lines = facts.loading(repo, base_url(visit.request))
     known = {
-        "Licence": facts.licence(repo), "Modality": facts.medical(repo, "modality"),
-        "Intended use": facts.medical(repo, "intended_use"), "Parameters": facts.parameters(repo),
+        "Intended use": facts.text(card.medical("intended_use") or card.section(cards.INTENDED_USE)),
+        "Modality": facts.text(card.medical("modality")), "Licence": facts.licence(repo), "Parameters": facts.parameters(repo),
         "Library": facts.text(repo.facts.get("library_name")),
     }  # fmt: skip
     return repo_page(
-        visit, repo, "card.html", tab="card", card=_card(visit, repo), metrics=facts.metrics(repo.card), setting=setting,
+        visit, repo, "card.html", tab="card", card=render(card.text, repo=repo), metrics=facts.metrics(repo.card), setting=setting,
         lines=lines, known=known, asked=asked, may_ask=right < Right.READ and not visit.viewer.stranger,
     )  # fmt: skip
 
@@ -109,11 +110,11 @@ def _new_page(visit: Visit, given: dict[str, str], *, error: str | None = None, 
     )
 
 
-def _card(visit: Visit, repo: Repo) -> str:
-    """Return the card at the head of main as HTML, empty where there is none."""
+def _readme(visit: Visit, repo: Repo) -> str:
+    """Return the text of README.md at the head of main, empty where there is none."""
     git = visit.hub.git.open(repo.id)
     head = git.head("refs/heads/main")
     entry = git.entry(head, "README.md") if head else None
     if entry is None or entry.kind != "file" or entry.lfs or entry.size > LARGEST_CARD:
         return ""
-    return render(git.read(entry.oid).decode(errors="replace"), repo=repo)
+    return git.read(entry.oid).decode(errors="replace")

@@ -1,0 +1,159 @@
+"""What is derived from a repository's files at the head of main, and the frame that every change of a repository stands in.
+
+Git holds the truth. Size, card, facts and tags are copied from it into the database for lists and search, by what differs
+between the commit that was copied last and the head; from nothing the result is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from medhub.server import audit, facts
+from medhub.server.access import Principal
+from medhub.server.errors import RevisionNotFound
+from medhub.server.storage.git import Entry, GitRepository
+from medhub.server.storage.revisions import MAIN
+from medhub.server.tables import Repo, RepoTag, now
+
+if TYPE_CHECKING:
+    from medhub.server.hub import Hub
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass
+class Change:
+    """What a change did, for the audit log; `size` counts bytes."""
+
+    commit: str = ""
+    path: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What a repository's row says of the commit `indexed`; the names are the row's."""
+
+    indexed: str | None = None
+    storage: int = 0
+    extensions: Mapping[str, int] = NOTHING
+    card: Mapping[str, Any] = NOTHING
+    facts: Mapping[str, Any] = NOTHING
+
+
+@contextmanager
+def changing(hub: Hub, principal: Principal, repo: Repo, action: str, *, note: str = "") -> Iterator[Change]:
+    """A `with` block that changes a git repository, and sets what the audit log shall tell of it.
+
+    The row is marked before and cleared after: whatever dies in between is found by `refresh_dirty`. The audit line is
+    written where the block ends well, in one transaction with what is derived from the new head.
+    """
+    with hub.database.write() as session:
+        session.execute(update(Repo).where(Repo.id == repo.id).values(dirty=Repo.dirty + 1))
+    change = Change()
+    try:
+        yield change
+    except BaseException:
+        _settle(hub, repo.id, lambda session: None)
+        raise
+    label = f"{repo.kind} {repo.full_name}"
+    line = partial(audit.record, principal=principal, action=action, repo=label, note=note)
+    _settle(hub, repo.id, partial(line, commit=change.commit, path=change.path, size=change.size))
+
+
+def refresh(hub: Hub, session: Session, repo: Repo) -> None:
+    """Bring the row of a repository up to the head of main, in the write transaction of `session`."""
+    _apply(session, repo, derive(hub, repo))
+
+
+def refresh_dirty(hub: Hub) -> None:
+    """Bring up to date what changes left behind that a killed process had under way, with a line in the audit log."""
+    with hub.database.read() as session:
+        found = session.execute(select(Repo).where(Repo.dirty > 0)).scalars().all()
+    for repo in found:
+        head = hub.git.open(repo.id).head(MAIN)
+        with hub.database.write() as session:
+            current = session.get_one(Repo, repo.id)
+            if current.indexed != head:
+                refresh(hub, session, current)
+                audit.record(
+                    session, Principal(), "repo.recover", repo=f"{repo.kind} {repo.full_name}", commit=head or "",
+                    note="the Hub ended during a change",
+                )  # fmt: skip
+            current.dirty = 0
+
+
+def derive(hub: Hub, repo: Repo) -> Derived:
+    """Return what the head of main says, starting from what the row says of the commit `repo.indexed`."""
+    git = hub.git.open(repo.id)
+    head = git.head(MAIN)
+    if head is None:
+        return Derived()
+    try:
+        known, (gone, new) = _row(repo), _difference(git, repo.indexed or "", head)
+    except RevisionNotFound:  # nothing was copied yet, or the history was rewritten
+        known, gone, new = Derived(), [], git.tree(head, recursive=True) or []
+    touched = {entry.path for entry in (*gone, *new)}
+    card, found = facts.read(hub, git, head, repo.kind, touched, card=known.card, known=known.facts)
+    return Derived(
+        indexed=head,
+        storage=known.storage + sum(entry.size for entry in new) - sum(entry.size for entry in gone),
+        extensions=facts.count_extensions(new, gone, known=known.extensions),
+        card=card,
+        facts=found,
+    )
+
+
+def _difference(git: GitRepository, base: str, head: str) -> tuple[list[Entry], list[Entry]]:
+    """Return the files that differ, as they were and as they are."""
+    paths = [path for path, _ in git.changed_paths(base, head)]
+    was, now = ([entry for path in paths if (entry := git.entry(sha, path))] for sha in (base, head))
+    return was, now
+
+
+def _row(repo: Repo) -> Derived:
+    return Derived(repo.indexed, repo.storage, repo.extensions, repo.card, repo.facts)
+
+
+def _settle(hub: Hub, repo_id: str, line: Callable[[Session], None]) -> None:
+    """Write what is derived from the head, clear the mark, add a line; git and blobs are read outside the transaction."""
+    while True:
+        with hub.database.read() as session:
+            seen = session.get(Repo, repo_id)
+        if seen is None:
+            return
+        derived = derive(hub, seen)
+        with hub.database.write() as session:
+            current = session.get_one(Repo, repo_id)
+            if current.indexed == seen.indexed:  # else another change was quicker, and its result is what to start from
+                _apply(session, current, derived)
+                current.dirty = max(current.dirty - 1, 0)
+                line(session)
+                return
+
+
+def _apply(session: Session, repo: Repo, derived: Derived) -> None:
+    if derived == _row(repo):
+        return
+    if derived.indexed != repo.indexed:
+        repo.updated = now()
+    repo.indexed, repo.storage = derived.indexed, derived.storage
+    repo.extensions, repo.card, repo.facts = dict(derived.extensions), dict(derived.card), dict(derived.facts)
+    tags = facts.tags(repo.kind, derived.card, derived.facts, derived.extensions)
+    repo.text = facts.search_text(derived.facts, tags)
+    _set_tags(session, repo.id, tags)
+
+
+def _set_tags(session: Session, repo_id: str, tags: Iterable[str]) -> None:
+    held, wanted = set(session.execute(select(RepoTag.tag).where(RepoTag.repo_id == repo_id)).scalars()), set(tags)
+    if gone := held - wanted:
+        session.execute(delete(RepoTag).where(RepoTag.repo_id == repo_id, RepoTag.tag.in_(gone)))
+    session.add_all(RepoTag(repo_id=repo_id, tag=tag) for tag in sorted(wanted - held))
