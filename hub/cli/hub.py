@@ -103,7 +103,8 @@ def rename_repo(
     with existing(data) as hub:
         with hub.database.read() as session:
             repo = _repo(session, name, kind=kind)
-        repositories.move(hub, operator(), repo, to)
+        namespace, new_name = repositories.split_name(to)
+        repositories.move(hub, operator(), repo, namespace=namespace, name=new_name)
     _say(f"{name} is {to} now")
 
 

@@ -41,6 +41,7 @@ def create_app(hub: Hub) -> ASGIApp:
     app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(OSError, _system)
+    app.add_exception_handler(UnicodeEncodeError, _no_text)
     return RequestId(RawPath(app))
 
 
@@ -93,6 +94,11 @@ def _no_route(request: Request, error: Any) -> Response:
 def _invalid(request: Request, error: Any) -> Response:
     found = error.errors()[0]
     return _refused(request, BadRequest(f"{'.'.join(map(str, found['loc']))}: {found['msg']}"))
+
+
+def _no_text(request: Request, error: Any) -> Response:
+    # JSON can say "\ud800", half a character, which neither database nor git can keep
+    return _refused(request, BadRequest("the request holds text that is not Unicode; encode it as UTF-8"))
 
 
 def _system(request: Request, error: Any) -> Response:

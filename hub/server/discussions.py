@@ -95,8 +95,9 @@ def open_pull_request(
         discussion = _insert(session, hub, principal, repo, title=title, status="closed", base=base)
         add_comment(session, discussion, principal, text=description)
     with index.changing(hub, principal, repo, "pull.open", note=f"#{discussion.number}") as change:
-        git.set_ref(ref_of(discussion), head, expected=None)
-        change.commit, change.path = head, ref_of(discussion)
+        ref = ref_of(discussion)
+        git.set_ref(ref, head, expected=git.head(ref))  # a ref that a crash left under this number is nobody's
+        change.commit, change.path = head, ref
     with hub.database.write() as session:
         discussion = find(session, repo, discussion.number)
         discussion.status = "draft" if draft else "open"
@@ -104,7 +105,8 @@ def open_pull_request(
 
 
 def comment(hub: Hub, principal: Principal, repo: Repo, number: int, *, text: str) -> DiscussionEvent:
-    """Add a comment; return its event."""
+    """Add a comment; return its event. Raises BadRequest for one that says nothing or too much."""
+    _demand_words(text)
     with _changing(hub, principal, repo, number, "discussion.comment") as (session, discussion):
         return add_comment(session, discussion, principal, text=text)
 
@@ -142,7 +144,8 @@ def set_status(
 
 
 def edit(hub: Hub, principal: Principal, repo: Repo, number: int, *, comment_id: str, text: str) -> DiscussionEvent:
-    """Replace the text of one's own comment; return its event."""
+    """Replace the text of one's own comment; return its event. Raises BadRequest as `comment` does."""
+    _demand_words(text)
     with _changing(hub, principal, repo, number, "discussion.edit") as (session, discussion):
         found = find_comment(session, discussion, comment_id)
         if found.author_id != principal.id:
@@ -262,6 +265,11 @@ def _insert(
     session.add(discussion)
     session.flush()
     return discussion
+
+
+def _demand_words(text: str) -> None:
+    if not text.strip():
+        raise BadRequest("the comment is empty; write something")
 
 
 def _title(title: str) -> str:

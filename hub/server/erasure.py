@@ -6,6 +6,7 @@ bytes checks that they are there in the transaction that makes the row. So neith
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -131,8 +132,8 @@ def collect(hub: Hub, principal: Principal = OPERATOR, *, grace: timedelta = GRA
         pass
     if delete:
         _delete_blobs(hub, keys)
-        report.leftovers += hub.blobs.sweep(grace.total_seconds())
-    for key in _leftovers(hub, before):
+        report.leftovers += hub.blobs.sweep(transfers.LIFETIME)
+    for key in _leftovers(hub):
         report.leftovers += 1
         report.bytes += hub.blobs.size(key) or 0
         if delete:
@@ -198,14 +199,15 @@ def _delete_blobs(hub: Hub, keys: Iterable[str]) -> None:
                 hub.blobs.delete(key)
 
 
-def _leftovers(hub: Hub, before: datetime) -> Iterator[str]:
-    """Yield the keys of blobs without a row, which a killed upload leaves, and of parts whose upload began before."""
+def _leftovers(hub: Hub) -> Iterator[str]:
+    """Yield the keys of blobs without a row, which a killed upload leaves, and of parts that no link can complete any more."""
     for prefix in ("lfs/", "xorb/"):
         for batch in _batches(hub.blobs.keys(prefix)):
             with hub.database.read() as session:
                 known = _known(session, batch)
             yield from (key for key in batch if key not in known)
-    yield from (key for key in hub.blobs.keys("part/") if transfers.part_time(key) < before.timestamp())
+    too_old = time.time() - transfers.LIFETIME
+    yield from (key for key in hub.blobs.keys("part/") if transfers.part_time(key) < too_old)
 
 
 def _known(session: Session, keys: Sequence[str]) -> set[str]:

@@ -1,6 +1,6 @@
 """Facts: what a repository's card, configuration and weights tell, and the tags it is found by (protocol, section 3.3).
 
-All of it was written by strangers: what cannot be read tells nothing, and no fact is larger than a row of a list may be.
+Strangers wrote all of it: what cannot be read tells nothing, and no fact is larger than the row of a list may be.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LARGEST_HEADER = 4 << 20
 LARGEST_HEADERS = 64 << 20
 """Bytes of all headers of a model."""
 LARGEST_CARD = 1 << 16
-"""Bytes of JSON that the row keeps of a card; longer fields, such as the schemas of many tables, stand in the README only."""
+"""Bytes of JSON that the row keeps of a card; longer fields, such as schemas of many tables, stay in the README."""
 LONGEST_WORD = 128
 MOST_TAGS = 300
 LONGEST_TEXT = 1 << 13
@@ -39,8 +39,8 @@ DTYPES = frozenset(
      "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
 )  # fmt: skip
 MODEL_FORMATS = {
-    "safetensors": "safetensors", "gguf": "gguf", "onnx": "onnx", "tflite": "tflite", "keras": "keras", "joblib": "joblib",
-    "pt": "pytorch", "pth": "pytorch", "ckpt": "pytorch",
+    "safetensors": "safetensors", "gguf": "gguf", "onnx": "onnx", "tflite": "tflite", "keras": "keras",
+    "pt": "pytorch", "pth": "pytorch", "ckpt": "pytorch", "joblib": "joblib",
 }  # fmt: skip
 DATASET_FORMATS = {
     "parquet": "parquet", "arrow": "arrow", "csv": "csv", "tsv": "csv", "json": "json", "jsonl": "json", "txt": "text",
@@ -81,7 +81,7 @@ def count_extensions(new: Iterable[Entry], gone: Iterable[Entry], *, known: Mapp
 
 
 def tags(kind: str, card: Mapping[str, Any], facts: Mapping[str, Any], extensions: Iterable[str]) -> list[str]:
-    """Return what a repository is found by: words of the card, and "license:mit", "dataset:x", "task:chem/toxicity" ..."""
+    """Return what a repository is found by: words of its card, "license:mit", "dataset:x", "task:chem/toxicity" ..."""
     return list(dict.fromkeys(_tags(kind, card, facts, extensions)))[:MOST_TAGS]
 
 
@@ -171,7 +171,7 @@ def _is_weights(path: str) -> bool:
 
 
 def _count_parameters(hub: Hub, git: GitRepository, sha: str) -> dict[str, Any]:
-    """Return the number of weights in the safetensors files at the root, by their type; nothing where one is unsound."""
+    """Return how many weights the safetensors files at the root have, by type; nothing where one is unsound."""
     counts: Counter[str] = Counter()
     room = LARGEST_HEADERS
     for entry in git.tree(sha) or []:
@@ -189,7 +189,7 @@ def _count_parameters(hub: Hub, git: GitRepository, sha: str) -> dict[str, Any]:
 
 
 def _count_tensors(header: Mapping[str, Any], *, most: int) -> Counter[str] | None:
-    """Return the number of weights by type, or None for a header that is wrong, as one that tells of more than `most`."""
+    """Return how many weights a header tells of, by type; None where it is wrong, or tells of more than `most`."""
     counts: Counter[str] = Counter()
     for name, tensor in header.items():
         if name == "__metadata__":

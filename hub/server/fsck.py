@@ -21,6 +21,7 @@ from medhub.server.storage.git import GitRepository
 from medhub.server.storage.revisions import MAIN
 from medhub.server.tables import Content, Discussion, Repo, RepoContent, RepoTag, Xorb
 from medhub.server.xet import store as xet
+from medhub.server.xet.hashes import aggregated_hash, to_string
 
 if TYPE_CHECKING:
     from medhub.server.hub import Hub
@@ -157,10 +158,26 @@ def _xorb(hub: Hub, name: str, *, deep: bool) -> Iterator[str]:
         row = session.get(Xorb, name)
     if row is None:
         return
-    if missing := [key for key in xet.blob_keys(name) if hub.blobs.size(key) is None]:
-        yield f"xorb {name}: {' and '.join(missing)} are missing from the blob store"
-    elif hub.blobs.size(xet.xorb_key(name)) != row.size:
-        yield f"xorb {name}: it has {hub.blobs.size(xet.xorb_key(name))} bytes, and had {row.size}"
+    size = hub.blobs.size(xet.xorb_key(name))
+    if size is None:
+        yield f"xorb {name}: it is missing from the blob store"
+    elif size != row.size:
+        yield f"xorb {name}: it has {size} bytes, and had {row.size}"
+    elif deep and not _is_sound(hub, name):
+        yield f"xorb {name}: its chunks are not what was stored"
+
+
+def _is_sound(hub: Hub, name: str) -> bool:
+    """Return whether a xorb's table has the hash that the xorb is called by, and each chunk the hash in the table."""
+    try:
+        table = xet.open_xorb(hub, name)
+        nodes = [(digest, length) for digest, length, _ in table.chunks()]
+        size = sum(length for _, length in nodes)
+        whole = Content(size=size, terms=[(name, 0, len(table), size)])
+        read = sum(map(len, xet.read_file(hub, whole, 0, size)))
+    except (KeyError, Refusal):
+        return False
+    return read == size and to_string(aggregated_hash(nodes)) == name
 
 
 def _tags(session: Session, repo_id: str) -> list[str]:

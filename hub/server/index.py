@@ -1,16 +1,15 @@
-"""What is derived from a repository's files at the head of main, and the frame that every change of a repository stands in.
+"""What is derived from the files at the head of main, and the frame that every change of a repository stands in.
 
-Git holds the truth. Size, card, facts and tags are copied from it into the database for lists and search, by what differs
-between the commit that was copied last and the head; from nothing the result is the same.
+Git holds the truth. Size, card, facts and tags are copied from it into the database for lists and search, by what
+differs between the commit that was copied last and the head; from nothing the result is the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select, update
@@ -25,8 +24,6 @@ from medhub.server.tables import Repo, RepoTag, now
 
 if TYPE_CHECKING:
     from medhub.server.hub import Hub
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass
@@ -44,9 +41,9 @@ class Derived:
 
     indexed: str | None = None
     storage: int = 0
-    extensions: Mapping[str, int] = NOTHING
-    card: Mapping[str, Any] = NOTHING
-    facts: Mapping[str, Any] = NOTHING
+    extensions: Mapping[str, int] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -124,7 +121,7 @@ def _row(repo: Repo) -> Derived:
 
 
 def _settle(hub: Hub, repo_id: str, line: Callable[[Session], None]) -> None:
-    """Write what is derived from the head, clear the mark, add a line; git and blobs are read outside the transaction."""
+    """Write what is derived from the head, clear the mark, add a line; only the writing is in a transaction."""
     while True:
         with hub.database.read() as session:
             seen = session.get(Repo, repo_id)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from medhub.server import cards, listing, screening
+from medhub.server import facts, listing, screening
 from medhub.server.access import Principal, visible
 from medhub.server.errors import BadRequest, RevisionNotFound
 from medhub.server.routes.shapes import stamp
@@ -21,8 +21,6 @@ from medhub.server.tables import Repo, RepoTag
 if TYPE_CHECKING:
     from medhub.server.hub import Hub
 
-LARGEST_CARD = 1 << 20
-"""Bytes of a README that is read for its front matter."""
 APP_FILES = {"gradio": "app.py", "streamlit": "app.py", "docker": "Dockerfile", "static": "index.html"}
 
 
@@ -159,9 +157,12 @@ def repo_info(
     sha = _resolve(git, revision)
     with hub.database.read() as session:
         others = related(session, hub, principal, [repo], names)[repo.id]
-    card, facts = (repo.card, repo.facts) if sha == repo.indexed else _read_card(git, sha)
+    card, told = repo.card, repo.facts
+    if sha != repo.indexed:
+        # without the weights, whose headers can be large
+        card, told = facts.read(hub, git, sha, repo.kind, ("README.md", "config.json"), card={}, known={})
     files = cache(lambda: git.tree(sha, recursive=True) or [])
-    found = describe(Shown(repo=repo, sha=sha, card=card, facts=facts, related=others, files=files), names)
+    found = describe(Shown(repo=repo, sha=sha, card=card, facts=told, related=others, files=files), names)
     if blobs:
         found["siblings"] = [_blob(entry) for entry in files() if entry.kind == "file"]
     if security:
@@ -246,15 +247,3 @@ def _issues(entries: Iterable[Entry]) -> list[dict[str, str]]:
     """Return the files whose names say that they are pickles; what their contents say, the tree tells where asked."""
     unsafe = [entry.path for entry in entries if screening.status(entry.path, b"") == "unsafe"]
     return [{"path": path, "level": "unsafe"} for path in unsafe]
-
-
-def _read_card(git: GitRepository, sha: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the card's front matter at a commit that is not indexed, and the facts that stand in it."""
-    entry = git.entry(sha, "README.md")
-    if entry is None or entry.kind != "file" or entry.lfs or entry.size > LARGEST_CARD:
-        return {}, {}
-    try:
-        card = cards.front_matter(git.read(entry.oid).decode(errors="replace"))
-    except BadRequest:
-        return {}, {}
-    return card, {name: card.get(name) for name in ("library_name", "pipeline_tag", "sdk")}

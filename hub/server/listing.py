@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, literal, select, text, tuple_
+from sqlalchemy import ColumnElement, Select, column, exists, false, func, literal, or_, select, table, text, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from medhub.server import trigrams
@@ -40,6 +40,8 @@ class Filters:
     pipeline_tag: str | None = None
     gated: bool | None = None
     num_parameters: str | None = None
+    linked: bool = False
+    """Whether only spaces that use a model or a data set are wanted."""
 
 
 def search(
@@ -111,16 +113,19 @@ def _conditions(session: Session, filters: Filters) -> list[ColumnElement[bool]]
         conditions += [_tagged(session, filters.pipeline_tag), _fact("pipeline_tag") == filters.pipeline_tag]
     if filters.gated is not None:
         conditions.append(Repo.gated.is_not(None) if filters.gated else Repo.gated.is_(None))
+    if filters.linked:
+        conditions.append(or_(*(Repo.card[name].as_string().is_not(None) for name in ("models", "datasets"))))
     if filters.num_parameters is not None:
-        total = Repo.facts[("safetensors", "total")].as_integer()
+        total = Repo.facts[("safetensors", "total")].as_float()
         least, most = _between(filters.num_parameters)
         conditions += [total >= least] if most is None else [total >= least, total <= most]
     return conditions
 
 
 def _tagged(session: Session, tag: str) -> ColumnElement[bool]:
-    few = select(RepoTag.repo_id).where(RepoTag.tag == tag)
-    return _few(session, few) or exists().where(RepoTag.repo_id == Repo.id, RepoTag.tag == tag)
+    """Return the condition that a repository has a tag."""
+    ids = select(RepoTag.repo_id).where(RepoTag.tag == tag)
+    return _among(session, ids, exists().where(RepoTag.repo_id == Repo.id, RepoTag.tag == tag))
 
 
 def _containing(session: Session, word: str) -> ColumnElement[bool]:
@@ -128,17 +133,19 @@ def _containing(session: Session, word: str) -> ColumnElement[bool]:
     contains = (func.coalesce(Repo.path, "") + " " + Repo.text).contains(word.lower(), autoescape=True)
     if len(word) < trigrams.SHORTEST:
         return contains
-    few: Any = select(Repo.id).where(contains)
-    if session.get_bind().dialect.name == "sqlite":
-        phrase = 'text : "' + word.lower().replace('"', '""') + '"'
-        few = text("SELECT repo_id FROM repo_search WHERE repo_search MATCH :phrase").bindparams(phrase=phrase)
-    return _few(session, few) or contains
+    if session.get_bind().dialect.name != "sqlite":
+        return _among(session, select(Repo.id).where(contains), contains)
+    phrase = 'text : "' + word.lower().replace('"', '""') + '"'
+    ids = select(column("repo_id")).select_from(table("repo_search"))
+    return _among(session, ids.where(text("repo_search MATCH :phrase").bindparams(phrase=phrase)), contains)
 
 
-def _few(session: Session, ids: Select[tuple[str]]) -> ColumnElement[bool] | None:
-    """Return the condition that a repository is among these, where they are few; else None."""
+def _among(session: Session, ids: Select[tuple[str]], condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition that a repository is among these: by their ids where they are few, else row by row."""
     found = session.execute(ids.limit(FEW + 1)).scalars().all()
-    return Repo.id.in_(found) if len(found) <= FEW else None
+    if not found:
+        return false()
+    return Repo.id.in_(found) if len(found) <= FEW else condition
 
 
 def _fact(name: str) -> ColumnElement[str]:

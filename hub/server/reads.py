@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from medhub.server import audit
@@ -103,9 +103,23 @@ def _shared(database: Database) -> SharedWrites:
 
 def _first(session: Session, principal: Principal, name: str) -> bool:
     """Return whether the caller downloaded nothing of this repository for a while."""
-    # by two indexes: the last line before the pause, then this repository's lines behind it
-    before = select(AuditRecord.number).where(AuditRecord.time < now() - PAUSE).order_by(AuditRecord.time.desc()).limit(1)
-    number = session.execute(before).scalar() or 0
-    line = (AuditRecord.repo == name, AuditRecord.number > number, AuditRecord.note.startswith(DOWNLOAD))
-    caller = (AuditRecord.actor == (principal.name or ""), AuditRecord.address == principal.address)
-    return session.execute(select(AuditRecord.number).where(*line, *caller).limit(1)).scalar() is None
+    caller = {"repo": name, "actor": principal.name or "", "address": principal.address}
+    return session.execute(_EARLIER, {**caller, "since": now() - PAUSE}).scalar() is None
+
+
+# by two indexes: the last line before the pause, then this repository's lines behind it, the newest first
+_BEFORE = (
+    select(AuditRecord.number)
+    .where(AuditRecord.time < bindparam("since"))
+    .order_by(AuditRecord.time.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_EARLIER = (
+    select(AuditRecord.number)
+    .where(AuditRecord.repo == bindparam("repo"), AuditRecord.number > func.coalesce(_BEFORE, 0))
+    .where(AuditRecord.note.startswith(DOWNLOAD), AuditRecord.actor == bindparam("actor"))
+    .where(AuditRecord.address == bindparam("address"))
+    .order_by(AuditRecord.number.desc())
+    .limit(1)
+)

@@ -31,7 +31,7 @@ SDKS = ("gradio", "docker", "static", "streamlit")
 NAME = re.compile(r"(?![-.])[A-Za-z0-9._-]+(?<![-.])")
 LONGEST = 96
 """Letters of "namespace/name"."""
-RESERVED = frozenset(("commit", "commits", "paths-info", "preupload", "refs", "resolve", "revision", "tree"))
+RESERVED = frozenset(("commit", "commits", "paths-info", "preupload", "resolve", "revision", "tree"))
 """Names that follow a repository's own in an address: /api/models/NAME/tree/main has to be a missing namespace."""
 LARGE = (
     "*.7z *.arrow *.bin *.bz2 *.ckpt *.ftz *.gz *.h5 *.joblib *.mlmodel *.model *.msgpack *.npy *.npz *.onnx *.ot "
@@ -105,12 +105,11 @@ def delete(hub: Hub, principal: Principal, repo: Repo) -> None:
         session.execute(delete_rows(RepoAlias).where(RepoAlias.repo_id == current.id))
 
 
-def move(hub: Hub, principal: Principal, repo: Repo, full_name: str) -> Repo:
-    """Give a repository another "namespace/name"; the former one leads to it until somebody else takes it.
+def move(hub: Hub, principal: Principal, repo: Repo, *, namespace: str, name: str) -> Repo:
+    """Give a repository another name or namespace; the former name leads to it until somebody else takes it.
 
     Raises BadRequest, NotFound and Forbidden as `create` does for the new name, Conflict where it is taken.
     """
-    namespace, name = split_name(full_name)
     with hub.database.write() as session:
         owner = _namespace(session, principal, namespace)
         _check_name(owner.name, name)
@@ -149,12 +148,13 @@ def update(
         return current
 
 
-def duplicate(hub: Hub, principal: Principal, source: Repo, full_name: str, *, visibility: str | None = None) -> Repo:
+def duplicate(
+    hub: Hub, principal: Principal, source: Repo, *, namespace: str, name: str, visibility: str | None = None
+) -> Repo:
     """Copy a repository, history and files, under another name; as visible as the source unless given, and as gated.
 
     The caller has to be allowed to read the source. Raises as `create` does.
     """
-    namespace, name = split_name(full_name)
     with hub.database.read() as session:
         owner = _namespace(session, principal, namespace)
         repo = _row(principal, owner, kind=source.kind, name=name, visibility=visibility or source.visibility)

@@ -21,8 +21,8 @@ DIRECTORY = 1 << 16
 """Bytes at the end of a ZIP archive, where the names of its files stand."""
 PICKLES = frozenset((".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".dill"))
 DATA = frozenset(
-    (".safetensors", ".gguf", ".json", ".jsonl", ".txt", ".md", ".csv", ".tsv", ".parquet", ".arrow", ".png", ".jpg", ".jpeg",
-     ".nii", ".dcm", ".fasta", ".smi", ".sdf")
+    (".safetensors", ".gguf", ".json", ".jsonl", ".txt", ".md", ".csv", ".tsv", ".parquet", ".arrow", ".png", ".jpg",
+     ".jpeg", ".nii", ".dcm", ".fasta", ".smi", ".sdf")
 )  # fmt: skip
 """Formats that hold data only, for the readers in use."""
 PROTOCOL = re.compile(rb"\x80[\x02-\x05]")

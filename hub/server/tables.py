@@ -104,7 +104,7 @@ class DeviceLogin(Table):
 
 def _listing(name: str, order: str) -> Index:
     return Index(
-        f"repo_by_{name}", "kind", order, "id", "visibility", "namespace_id",
+        f"repo_by_{name}", "kind", order, "id", "visibility", "namespace_id", "gated",
         sqlite_where=text("deleted IS NULL"), postgresql_where=text("deleted IS NULL"),
     )  # fmt: skip
 
@@ -171,9 +171,10 @@ class RepoTag(Table):
     """A tag that listings filter by: of the card, of the licence, of the file formats."""
 
     __tablename__ = "repo_tag"
+    __table_args__ = (Index("repo_tag_by_tag", "tag", "repo_id"),)
 
     repo_id: Mapped[str] = mapped_column(ForeignKey("repo.id", ondelete="CASCADE"), primary_key=True)
-    tag: Mapped[str] = mapped_column(primary_key=True, index=True)
+    tag: Mapped[str] = mapped_column(primary_key=True)
 
 
 class Like(Table):

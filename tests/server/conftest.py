@@ -46,6 +46,11 @@ class TestHub:
         """Return the environment in which another process's clients use this Hub as `who`, with a home of their own."""
         return client_environment(self.url, home, self.tokens[who] if who else None, **more)
 
+    def script(self, name: str, home: Path, who: str | None = "alice", *, python: str = "", **more: str) -> str:
+        """Run a script of journeys/ as `python` does."""
+        code = (Path(__file__).parent / "journeys" / name).read_text()
+        return self.python(code, home, who, python=python, **more)
+
     def python(self, code: str, home: Path, who: str | None = "alice", *, python: str = "", **more: str) -> str:
         """Run Python code with unmodified clients in a process of its own; return what it printed."""
         return run_python(code, self.environment(home, who, **more), cwd=home, python=python)

@@ -56,9 +56,7 @@ def test_an_existing_blob_is_kept(blobs: LocalBlobs, tmp_path: Path) -> None:
 
 @given(st.binary(max_size=64), st.integers(0, 70), st.none() | st.integers(0, 70), st.integers(1, 9))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_ranges_are_slices_in_pieces(
-    blobs: LocalBlobs, data: bytes, start: int, stop: int | None, piece: int
-) -> None:
+def test_ranges_are_slices_in_pieces(blobs: LocalBlobs, data: bytes, start: int, stop: int | None, piece: int) -> None:
     key = f"xorb/{data.hex() or 'empty'}"
     put(blobs, key, data)
     pieces = list(blobs.read(key, start, stop, piece=piece))
@@ -150,8 +148,7 @@ def test_a_full_disk_refuses_and_keeps_nothing(small_disk: Path) -> None:
     put(blobs, "lfs/kept", b"k" * 1000)
     upload = blobs.upload()
     with pytest.raises(OutOfSpace):
-        for _ in range(100):
-            upload.write(b"x" * 100_000)
+        upload.write(b"x" * 2_000_000)
     assert os.listdir(small_disk / "tmp") == []
     assert list(blobs.keys()) == ["lfs/kept"]
     assert put(blobs, "lfs/later", b"y" * 100_000)

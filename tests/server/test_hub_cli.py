@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Serving:
         command = [sys.executable, "-m", "medhub.cli", "serve", "--data", str(data), "--port", "0", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout
-        self.lines = list(iter(lambda: self.process.stdout.readline().strip(), "Ctrl-C ends it"))
+        self.lines = list(takewhile(lambda line: line != "Ctrl-C ends it\n", self.process.stdout))
         self.url = self.lines[0].split()[-1]
 
     def end(self, number: int) -> tuple[int, str, str]:

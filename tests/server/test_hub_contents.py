@@ -50,7 +50,9 @@ def test_store_find_and_read(served: Any) -> None:
     repo, data = make_repo(served, "alice/stored"), bytes(range(256)) * 9000
     store(served, repo, data)
     content = find(served, data)
-    assert content and (content.size, content.file_hash) == (len(data), None) and contents.presence(served.hub, content)
+    assert content
+    assert (content.size, content.file_hash) == (len(data), None)
+    assert contents.presence(served.hub, content)
     assert b"".join(contents.read(served.hub, content)) == data
     assert b"".join(contents.read(served.hub, content, 7, 1_500_000)) == data[7:1_500_000]
     with served.hub.database.read() as session:
@@ -67,7 +69,8 @@ def test_usable_is_what_one_has_or_may_read(served: Any) -> None:
         store(served, repo, data)
     assert not usable_by(served, "bob", bobs, hidden)
     assert usable_by(served, "alice", bobs, hidden), "she may read alice/private"
-    assert usable_by(served, "bob", bobs, shown) and usable_by(served, "bob", bobs, shared)
+    assert usable_by(served, "bob", bobs, shown)
+    assert usable_by(served, "bob", bobs, shared)
     assert not usable_by(served, "carol", bobs, shared), "not a member"
     assert usable_by(served, "bob", private, hidden), "the repository has it; the right on the repository is asked elsewhere"
     with served.hub.database.write() as session:
@@ -91,7 +94,8 @@ def test_a_link_is_made_once_and_renewed(served: Any) -> None:
         contents.link(session, repo.id, *(sha256(data) for data in many))
     with served.hub.database.read() as session:
         links = session.execute(select(RepoContent).where(RepoContent.repo_id == repo.id)).scalars().all()
-    assert len(links) == 1500 and all(link.used > long_ago for link in links)
+    assert len(links) == 1500
+    assert all(link.used > long_ago for link in links)
     assert sum(link.created == long_ago for link in links) == 1200, "when it came stays"
 
 
@@ -108,7 +112,8 @@ def test_what_lies_in_xorbs_stays_so(served: Any) -> None:
     upload.commit(contents.xet.xorb_key("a" * 64))
     store(served, repo, data)
     content = find(served, data)
-    assert content and content.file_hash
+    assert content
+    assert content.file_hash
     assert served.hub.blobs.size(contents.lfs_key(sha256(data))) is None, "not stored a second time"
 
 
@@ -116,10 +121,13 @@ def test_a_recipe_whose_xorbs_are_lost_is_replaced(served: Any) -> None:
     repo, data = make_repo(served, "alice/healed"), b"xorbs lost"
     as_recipe(served, data, ["b" * 64, "c" * 64])
     content = find(served, data)
-    assert content and not contents.presence(served.hub, content)
+    assert content
+    assert not contents.presence(served.hub, content)
     store(served, repo, data)
     content = find(served, data)
-    assert content and content.file_hash is None and b"".join(contents.read(served.hub, content)) == data
+    assert content
+    assert content.file_hash is None
+    assert b"".join(contents.read(served.hub, content)) == data
     with served.hub.database.read() as session:
         assert not session.execute(select(ContentXorb).where(ContentXorb.sha256 == sha256(data))).all()
 

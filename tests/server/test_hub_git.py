@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pygit2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,14 @@ MAIN = "refs/heads/main"
 UID = "0123456789abcdef01234567"
 OTHER = "f" * 24
 ANN = Author("Ann", "ann@hospital.example")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_fsync() -> Iterator[None]:
+    """Nothing here is about power cuts, and thousands of small writes would wait for the disk."""
+    pygit2.settings.enable_fsync_gitdir(False)
+    yield
+    pygit2.settings.enable_fsync_gitdir(True)
 
 
 @pytest.fixture
@@ -84,7 +93,7 @@ def test_delete_and_sweep(store: GitStore, repository: GitRepository, tmp_path: 
     store.delete(UID)
     with pytest.raises(KeyError):
         store.open(UID)
-    with pytest.raises(KeyError):
+    with pytest.raises((KeyError, RevisionNotFound)):
         commit(repository, Put("a", b"a"))
     assert list(store.uids()) == os.listdir(tmp_path / "repositories/tmp") == []
     (tmp_path / "repositories/tmp/left").mkdir()
@@ -124,12 +133,14 @@ def test_a_commit_says_who_when_and_why(repository: GitRepository) -> None:
 def test_entries_have_real_sizes(repository: GitRepository) -> None:
     sha = commit(repository, Put("d/a.txt", b"abc"), PutPointer("d/w.bin", "ab" * 32, 5_000_000_000), Put("e", b""))
     entry = repository.entry(sha, "d/w.bin")
-    assert entry and entry.lfs == Pointer("ab" * 32, 5_000_000_000, 135)
+    assert entry
+    assert entry.lfs == Pointer("ab" * 32, 5_000_000_000, 135)
     assert (entry.kind, entry.size, repository.blob_size(entry.oid)) == ("file", 5_000_000_000, 135)
     assert entry.oid == git(repository, "rev-parse", f"{sha}:d/w.bin").strip()
     folder = repository.entry(sha, "d")
-    assert folder and (folder.kind, folder.size, folder.lfs) == ("directory", 0, None)
-    for path in ("", "/", "d/", "/d", "x", "d/x", "e/x", "..", "d//a.txt", "d/a.txt/", "\0", "\udc80"):
+    assert folder
+    assert (folder.kind, folder.size, folder.lfs) == ("directory", 0, None)
+    for path in ("", "/", "d/", "/d", "x", "d/x", "e/x", "..", "d//a.txt", "d/a.txt/", "\0", "e\0", "\udc80"):
         assert repository.entry(sha, path) is None, path
     assert [entry.path for entry in repository.pointers(sha)] == ["d/w.bin"]
     assert list(repository.reachable_pointers()) == [("ab" * 32, 5_000_000_000)]
@@ -144,7 +155,8 @@ def test_tree_pages(repository: GitRepository) -> None:
     sha = commit(repository, *(Put(path, path.encode()) for path in paths))
     names = git(repository, "ls-tree", "-r", "-t", "--name-only", sha).split()
     whole = repository.tree(sha, recursive=True)
-    assert whole is not None and [entry.path for entry in whole] == names
+    assert whole is not None
+    assert [entry.path for entry in whole] == names
     for limit in (1, 2, 5):
         for start in [None, *names]:
             page = repository.tree(sha, recursive=True, after=start, limit=limit)
@@ -169,7 +181,17 @@ def test_resolve(repository: GitRepository) -> None:
     repository.create_tag("v2", first, "annotated", ANN)
     repository.set_ref("refs/pr/1", first, expected=None)
     repository.set_ref("refs/convert/parquet", first, expected=None)
-    names = ("feature/x", "v1", "v2", "refs/tags/v2", "refs/pr/1", "refs/convert/parquet", first, first[:7], first.upper())
+    names = (
+        "feature/x",
+        "v1",
+        "v2",
+        "refs/tags/v2",
+        "refs/pr/1",
+        "refs/convert/parquet",
+        first,
+        first[:7],
+        first.upper(),
+    )
     assert {name: repository.resolve(name) for name in names} == dict.fromkeys(names, first)
     assert repository.resolve("main") == repository.resolve("HEAD") == repository.resolve(MAIN) == second
     assert repository.resolve(second[:7]) == first, "a name goes before the beginning of a sha"
@@ -199,7 +221,22 @@ def test_branches_and_tags(repository: GitRepository) -> None:
         repository.create_branch("x", "0" * 40)
     with pytest.raises(Forbidden, match="Cannot delete refs/heads/main"):
         repository.delete_branch("main")
-    for name in ("refs/pr/1", "", "a b", "a..b", "../x", "a.lock", "-a", "HEAD", "a" * 300, sha, "a\n", "a/", "/a", "\udc80"):
+    for name in (
+        "refs/pr/1",
+        "",
+        "a b",
+        "a..b",
+        "../x",
+        "a.lock",
+        "-a",
+        "HEAD",
+        "a" * 300,
+        sha,
+        "a\n",
+        "a/",
+        "/a",
+        "\udc80",
+    ):
         with pytest.raises(BadRequest):
             repository.create_branch(name, sha)
         with pytest.raises(BadRequest):
@@ -246,10 +283,10 @@ def test_leftover_locks_of_a_killed_writer(repository: GitRepository) -> None:
 
 
 def test_gc_packs_and_keeps(repository: GitRepository) -> None:
-    sha = commit(repository, *(Put(f"{n % 50}/{n}", b"%d" % n) for n in range(7000)))
+    sha = commit(repository, *(Put(f"{n % 50}/{n}", b"%d" % n) for n in range(2800)))
     repository.gc()
     assert int(git(repository, "count-objects").split()[0]) == 0
-    assert len(files(repository, sha)) == 7001
+    assert len(files(repository, sha)) == 2801
 
 
 def test_attributes(repository: GitRepository) -> None:
@@ -274,20 +311,14 @@ def test_outside_configuration_has_no_say(repository: GitRepository, monkeypatch
     assert again.head(MAIN) == sha
     assert again.fsck() == []
     assert sha.encode() in again.advertise("git-upload-pack", protocol=None)
-    assert sha.encode() in b"".join(again.upload_pack(request(f"want {sha}\n", "done\n"), protocol=None)) or True
-
-
-def request(*lines: str) -> io.BufferedRandom:
-    file = tempfile.TemporaryFile()
-    file.write("".join(f"{len(line) + 4:04x}{line}" for line in lines).encode())
-    return file
+    with tempfile.TemporaryFile() as request:
+        request.write(f"0032want {sha}\n00000009done\n".encode())
+        assert b"".join(again.upload_pack(request, protocol=None)).startswith(b"0008NAK\nPACK")
 
 
 NAMES = st.sampled_from("abc")
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
-CHANGES = (
-    st.builds(Put, PATHS, st.binary(max_size=2)) | st.builds(Delete, PATHS) | st.builds(DeleteFolder, PATHS)
-)
+CHANGES = st.builds(Put, PATHS, st.binary(max_size=2)) | st.builds(Delete, PATHS) | st.builds(DeleteFolder, PATHS)
 
 
 class Model:
@@ -310,27 +341,29 @@ class Model:
                 del self.files[path]
 
 
+def attempt(apply: Callable[[], object]) -> type[Exception] | None:
+    try:
+        apply()
+    except (BadRequest, EntryNotFound) as refused:
+        return type(refused)
+    return None
+
+
 @given(batches=st.lists(st.lists(CHANGES, max_size=6), max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_commits_beside_a_model(batches: list[list[Change]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store, model = GitStore(Path(folder)), Model()
         head = store.create(UID, model.files, author=ANN, message="first")
         for batch in batches:
-            before, expected = dict(model.files), None
-            try:
-                for change in batch:
-                    model.apply(change)
-            except (BadRequest, EntryNotFound) as refused:
-                expected, model.files = type(refused), before
-            try:
-                new = commit(store.open(UID), *batch)
-            except (BadRequest, EntryNotFound) as refused:
-                assert type(refused) is expected
-                continue
-            assert expected is None
+            before, repository = dict(model.files), store.open(UID)
+            refused = attempt(lambda batch=batch: [model.apply(change) for change in batch])
+            if refused:
+                model.files = before
+            assert attempt(lambda batch=batch, to=repository: commit(to, *batch)) is refused
+            new = repository.head(MAIN)
+            assert new
             assert (new == head) == (before == model.files)
+            assert files(repository, new) == model.files
             head = new
-            assert files(store.open(UID), head) == model.files
-        assert len(store.open(UID).log(head)) <= len(batches) + 1
         assert store.open(UID).fsck() == []

@@ -21,7 +21,8 @@ def test_whoami_has_the_shape_that_clients_read(served) -> None:
     created = datetime.strptime(token["createdAt"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     assert abs((datetime.now(UTC) - created).total_seconds()) < 600
     assert "fineGrained" not in token
-    assert len(found["id"]) == 24 and found["id"] != found["orgs"][0]["id"]
+    assert len(found["id"]) == 24
+    assert found["id"] != found["orgs"][0]["id"]
 
 
 def test_roles_differ_by_person_and_token(served) -> None:

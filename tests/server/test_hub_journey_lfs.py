@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from test_hub_journey_xet import JOURNEY
-
 
 def test_the_main_client_through_lfs(served, tmp_path: Path) -> None:
-    out = served.python(JOURNEY, tmp_path / "home", REPO="alice/through-lfs", HF_HUB_DISABLE_XET="1")
+    out = served.script("main_client.py", tmp_path / "home", REPO="alice/through-lfs", HF_HUB_DISABLE_XET="1")
     assert "journey done" in out
     assert list((served.hub.settings.data / "blobs" / "lfs").rglob("*"))
     assert not (served.hub.settings.data / "blobs" / "xorb").exists()

@@ -76,7 +76,8 @@ def test_other_bytes_than_announced(served: Any, sent: bytes, status: int, chunk
             sent = DATA
         answer = httpx.put(link_for(alice, name, wanted), content=iter([sent]) if chunked else sent)
         assert answer.status_code == status, answer.text
-        assert not stored(served, wanted) and not waiting(served)
+        assert not stored(served, wanted)
+        assert not waiting(served)
 
 
 def test_an_endless_body_is_cut_off(served: Any) -> None:
@@ -96,7 +97,8 @@ def test_an_endless_body_is_cut_off(served: Any) -> None:
         except httpx.TransportError:
             pass  # the connection is closed while the client still writes, so it may not see the answer
     assert sent < 50_000_000, "what the sockets hold, and a little"
-    assert not stored(served, DATA[1:]) and not waiting(served)
+    assert not stored(served, DATA[1:])
+    assert not waiting(served)
 
 
 def test_a_client_that_hangs_up(served: Any) -> None:
@@ -256,7 +258,8 @@ def test_parts(served: Any, small_parts: int) -> None:
     data = DATA[15:]
     with served.client("alice") as alice:
         action, parts = send_parts(alice, "alice/parts", data)
-        assert len(parts) == 3 and not stored(served, data)
+        assert len(parts) == 3
+        assert not stored(served, data)
         wrong = {
             "a part is missing": parts[:2],
             "a part too many": [*parts, {"partNumber": 4, "etag": parts[0]["etag"]}],
@@ -268,7 +271,8 @@ def test_parts(served: Any, small_parts: int) -> None:
         for why, listed in wrong.items():
             answer = httpx.post(action["href"], json={"oid": sha256(data), "parts": listed})
             assert answer.status_code == 400, why
-            assert not stored(served, data) and not waiting(served)
+            assert not stored(served, data)
+            assert not waiting(served)
         assert httpx.put(action["header"]["00003"], content=DATA[:100_000]).status_code == 413
         for _ in range(2):
             assert httpx.post(action["href"], json={"oid": sha256(data), "parts": parts}).status_code == 200
@@ -327,7 +331,8 @@ def test_a_full_disk(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as full:
             full.setattr(LocalUpload, "__init__", on_full_disk)
             assert httpx.put(href, content=data).status_code == 507
-        assert not stored(served, data) and not waiting(served)
+        assert not stored(served, data)
+        assert not waiting(served)
         assert httpx.put(href, content=data).status_code == 200
 
 

@@ -41,7 +41,8 @@ def test_the_client_reads_when_to_come_back() -> None:
         window.count("a")
     found = parse_ratelimit_headers(refusal.value.headers)
     assert (found.resource_type, found.remaining, found.limit, found.window_seconds) == ("api", 0, 1, 300)
-    assert 298 <= found.reset_in_seconds <= 300 and refusal.value.headers["Retry-After"] == str(found.reset_in_seconds)
+    assert 298 <= found.reset_in_seconds <= 300
+    assert refusal.value.headers["Retry-After"] == str(found.reset_in_seconds)
 
 
 def test_memory_is_bounded_and_forgets_the_oldest() -> None:
@@ -49,7 +50,8 @@ def test_memory_is_bounded_and_forgets_the_oldest() -> None:
     for number in range(10_000):
         window.count(f"{number}")
     assert len(window._counts) == 100
-    assert refused(window, "9999") and not refused(window, "0")
+    assert refused(window, "9999")
+    assert not refused(window, "0")
 
 
 def test_many_at_once_are_counted_exactly() -> None:
@@ -61,7 +63,8 @@ def test_many_at_once_are_counted_exactly() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(passed) == 500 and len(passed) == 1600
+    assert sum(passed) == 500
+    assert len(passed) == 1600
 
 
 def test_attempts_fail_ten_times_and_successes_do_not_count() -> None:
@@ -94,7 +97,9 @@ def test_an_account_that_asks_too_often_waits_and_others_do_not(served) -> None:
         assert codes == [404] * 20 + [429] * 2
         last = bob.get("/api/models/alice/nothing/discussions")
         found = parse_ratelimit_headers(last.headers)
-        assert found.remaining == 0 and found.limit == 20 and "20" in last.json()["error"]
+        assert found.remaining == 0
+        assert found.limit == 20
+        assert "20" in last.json()["error"]
         assert alice.get("/api/models/alice/nothing/discussions").status_code == 404
 
 

@@ -53,19 +53,23 @@ def error_of(info: Any) -> str | None:
 def test_the_client_waits_until_somebody_approves(served) -> None:
     info = request_device_code()
     assert re.fullmatch(r"[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}", info["user_code"])
-    assert info["verification_uri"] == f"{served.url}/device" and info["expires_in"] == 900
+    assert info["verification_uri"] == f"{served.url}/device"
+    assert info["expires_in"] == 900
     waiting = threading.Event()
     approval = threading.Thread(target=lambda: (waiting.wait(20), answer(served, "alice", info["user_code"])))
     approval.start()
     found = poll_device_token(info, on_pending=waiting.set)
     approval.join()
-    assert waiting.is_set() and found["token_type"] == "bearer" and found["expires_in"] == 30 * 86400
+    assert waiting.is_set()
+    assert found["token_type"] == "bearer"
+    assert found["expires_in"] == 30 * 86400
     with served.hub.database.read() as session:
         principal = accounts.authenticate(session, found["access_token"])
         token = session.get_one(Token, principal.token_id)
         lines = [(line["action"], line["actor"]) for line in audit.lines(session)]
     assert (principal.name, principal.token_role) == ("alice", "write")
-    assert token.name == f"device login {now():%Y-%m-%d}" and token.expires
+    assert token.name == f"device login {now():%Y-%m-%d}"
+    assert token.expires
     assert lines[-2:] == [("device.approve", "alice"), ("token.create", "alice")]
     assert error_of(info) == "invalid_grant", "a device code is good for one token"
 

@@ -16,9 +16,10 @@ from medhub.server.storage.git import check_path, ignored
 from medhub.server.storage.patterns import has_lfs_filter
 
 BAD = (
-    "", "/", "/etc/passwd", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\\b", "..\\a", "a\0b", "a\nb", "a\x7f", "a\x85",
-    ".git", ".GIT/config", "a/.Git/hooks/x", ".git.", ".git ", ".git. .", "git~1", "GIT~2/x", ".git::$INDEX_ALLOCATION",
-    ".git:x", ".g\u200cit", "\ufeff.git/config", "\udc80", "a" * 256, "é" * 128, "a/" * 64 + "a", "/".join(["abcdefg"] * 150),
+    "", "/", "/etc/passwd", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\\b", "..\\a", "a\0b", "a\nb", "a\x7f",
+    "a\x85", "\udc80", "a" * 256, "é" * 128, "a/" * 64 + "a", "/".join(["abcdefg"] * 150),
+    ".git", ".GIT/config", "a/.Git/hooks/x", ".git.", ".git ", ".git. .", "git~1", "GIT~2/x", ".git:x",
+    ".git::$INDEX_ALLOCATION", ".g\u200cit", "\ufeff.git/config",
 )  # fmt: skip
 GOOD = (
     "a", "README.md", ".gitattributes", ".github/workflows/x.yml", "a b", "...", "..a", "git", "é/ü.txt", "a" * 255,
@@ -46,7 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-SEGMENT = st.text(st.sampled_from(".gitGIT~1 :\\/\u200c\u202eaé\0\n"), max_size=8) | st.sampled_from([".git", "git~1", ".."])
+SEGMENT = st.text(st.sampled_from(".gitGIT~1 :\\/\u200c\u202eaé\0\n"), max_size=8) | st.sampled_from(
+    [".git", "git~1", ".."]
+)
 
 
 @given(st.lists(SEGMENT, max_size=4).map("/".join) | st.text(max_size=20))
@@ -68,14 +71,15 @@ def test_what_is_taken_git_takes_too(folder: Path, path: str) -> None:
 
 NAMES = ("a", "b", "ab", "c.txt", "x", "*", "ba", ".a", " ", "#", "a b", "!a", "1", "ä")
 GLOBS = (
-    "a", "b", "ab", "*", "?", "[ab]", "[!a]", "[^b]", "[]a]", "[a-c]", "[c-a]", "[[:alpha:]]", "[[:digit:]x]", "\\*", "\\a",
-    ".", "!", "#", "*.txt", "c.*", "*a*", "[a", "-", "ä", "[z-a]",
+    "a", "b", "ab", "*", "?", "[ab]", "[!a]", "[^b]", "[]a]", "[a-c]", "[c-a]", "[[:alpha:]]", "[[:digit:]x]", "\\*",
+    "\\a", ".", "!", "#", "*.txt", "c.*", "*a*", "[a", "-", "ä", "[z-a]",
 )  # fmt: skip
 
 
 def glob(rng: random.Random) -> str:
     segments = [
-        "**" if rng.random() < 0.25 else "".join(rng.choices(GLOBS, k=rng.randint(1, 3))) for _ in range(rng.randint(1, 3))
+        "**" if rng.random() < 0.25 else "".join(rng.choices(GLOBS, k=rng.randint(1, 3)))
+        for _ in range(rng.randint(1, 3))
     ]
     return rng.choice(["", "", "/"]) + "/".join(segments) + rng.choice(["", "", "/"])
 

@@ -32,7 +32,8 @@ def test_create_info_delete(served, kind: str) -> None:
     url = api.create_repo("alice/first", repo_type=kind, space_sdk="static" if kind == "space" else None)
     assert (url.repo_id, url.repo_type, url.endpoint) == ("alice/first", kind, served.url)
     found = api.repo_info("alice/first", repo_type=kind)
-    assert found.private and found.author == "alice"
+    assert found.private
+    assert found.author == "alice"
     files = {".gitattributes", "README.md"} if kind == "space" else {".gitattributes"}
     assert {file.rfilename for file in found.siblings} == files
     assert ("repo.create", f"{kind} alice/first", "private") in audited(served)
@@ -52,7 +53,8 @@ def test_the_namespace_is_the_callers_unless_given(served) -> None:
     assert not api.model_info("radiology/ours").private
     with served.client("alice") as client:
         older = client.post("/api/repos/create", json={"name": "alice/older", "private": False}).json()
-    assert older["name"] == "alice/older" and len(older["id"]) == 24
+    assert older["name"] == "alice/older"
+    assert len(older["id"]) == 24
     assert not api.model_info("alice/older").private
 
 
@@ -279,7 +281,8 @@ def test_duplicate(served) -> None:
     source, found = api.model_info("alice/source"), api.model_info("radiology/copy")
     assert (found.sha, found.private, found.card_data.license) == (source.sha, True, "mit")
     refs = api.list_repo_refs("radiology/copy", include_pull_requests=True)
-    assert [tag.name for tag in refs.tags] == ["v1"] and not refs.pull_requests
+    assert [tag.name for tag in refs.tags] == ["v1"]
+    assert not refs.pull_requests
     api.delete_repo("alice/source")
     with served.client("bob") as client:
         assert client.get("/radiology/copy/resolve/v1/w.safetensors").content == b"\x00" * 50_000
@@ -314,7 +317,8 @@ def test_storage_lists(served) -> None:
         dora_api.create_repo("dora/x", repo_type=kind)
         dora_api.upload_file(repo_id="dora/x", repo_type=kind, path_or_fileobj=b"a" * size, path_in_repo="a.txt")
     found = {repo.type: repo for repo in dora_api.list_user_repos()}
-    assert {repo.id for repo in found.values()} == {"dora/x"} and found["model"].visibility == "private"
+    assert {repo.id for repo in found.values()} == {"dora/x"}
+    assert found["model"].visibility == "private"
     assert 30_000 < found["model"].storage < 33_000
     assert sum(repo.storage_percent for repo in found.values()) == pytest.approx(100)
     api.create_repo("radiology/stored", exist_ok=True)
@@ -381,5 +385,6 @@ def test_private_answers_as_missing(served, who: str | None) -> None:
         for name in ("secret", "SECRET", "secret-once"):
             assert ask(client, name) == missing
     refusals = {code for _, _, code in missing}
-    assert refusals <= {"RepoNotFound", None} and "RepoNotFound" in refusals
+    assert refusals <= {"RepoNotFound", None}
+    assert "RepoNotFound" in refusals
     assert [status for status, _, _ in missing[: len(PRIVATE)]] == [404 if who else 401] * len(PRIVATE)

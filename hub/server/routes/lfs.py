@@ -234,14 +234,15 @@ async def _receive(request: Request, hub: Hub, grant: Mapping[str, Any]) -> tupl
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
     """Yield the body in pieces of at least PIECE bytes, but for the last; a client that hangs up ends it."""
-    gathered = bytearray()
+    gathered, size = [], 0
     with suppress(ClientDisconnect):
         async for data in request.stream():
-            gathered += data
-            if len(gathered) >= PIECE:
-                yield bytes(gathered)
-                gathered.clear()
-        yield bytes(gathered)
+            gathered.append(data)
+            size += len(data)
+            if size >= PIECE:
+                yield b"".join(gathered)
+                gathered, size = [], 0
+        yield b"".join(gathered)
 
 
 def _has(hub: Hub, grant: Mapping[str, Any]) -> bool:

@@ -55,7 +55,7 @@ class Asked(BaseModel):
         used = [f"model:{name}" for name in self.models] + [f"dataset:{name}" for name in self.datasets]
         return Filters(
             tags=[*self.filter, *used], author=self.author, search=self.search, pipeline_tag=self.pipeline_tag,
-            gated=self.gated, num_parameters=self.num_parameters,
+            gated=self.gated, num_parameters=self.num_parameters, linked=self.linked,
         )  # fmt: skip
 
     def properties(self, kind: str) -> list[str]:

@@ -121,7 +121,8 @@ def move(hub: TheHub, caller: Writer, asked: Move) -> dict[str, Any]:
     """Give a repository another name or namespace."""
     with hub.database.read() as session:
         repo = repositories.named(session, hub, caller, asked.type, asked.fromRepo, right=Right.ADMIN)
-    repositories.move(hub, caller, repo, asked.toRepo)
+    namespace, name = repositories.split_name(asked.toRepo)
+    repositories.move(hub, caller, repo, namespace=namespace, name=name)
     return {}
 
 
@@ -141,8 +142,9 @@ def change_settings(hub: TheHub, repo: Administered, caller: Caller, asked: Sett
 def duplicate(request: Request, hub: TheHub, repo: Readable, caller: Writer, asked: Copy) -> dict[str, Any]:
     """Copy a repository under another name; with 409, tell where the one of this name is."""
     _refuse_extras(asked)
+    namespace, name = repositories.split_name(asked.repository)
     try:
-        copy = repositories.duplicate(hub, caller, repo, asked.repository, visibility=_visibility(asked))
+        copy = repositories.duplicate(hub, caller, repo, namespace=namespace, name=name, visibility=_visibility(asked))
     except repositories.NameTaken as taken:
         taken.body["url"] = repo_url(request, taken.repo.kind, taken.repo.full_name)
         raise

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from medhub.server import index, info, repositories
 from medhub.server.access import Principal
-from medhub.server.errors import BadRequest, Forbidden
+from medhub.server.errors import BadRequest
 from medhub.server.hub import Hub
 from medhub.server.routes.dependencies import Caller, Seen, TheHub, Writable
 from medhub.server.routes.pagination import decode, linked
@@ -22,7 +22,6 @@ router = APIRouter(max_body_size=1 << 20)
 
 REPOSITORY = "/api/{kind:kind}/{namespace:segment}/{name:segment}"
 PAGE = 50
-MAIN = "main"
 
 
 class NewBranch(BaseModel):
@@ -88,8 +87,6 @@ def create_branch(
 @router.delete(REPOSITORY + "/branch/{branch:segment}")
 def delete_branch(hub: TheHub, caller: Caller, repo: Writable, branch: str) -> dict[str, Any]:
     """Delete a branch other than main."""
-    if branch == MAIN:
-        raise Forbidden("Cannot delete refs/heads/main")
     with index.changing(hub, caller, repo, "branch.delete") as change:
         git = hub.git.open(repo.id)
         change.commit, change.path = git.head(f"refs/heads/{branch}") or "", branch

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pygit2
 from pygit2.enums import FileMode
 
-from medhub.server.errors import BadRequest, EntryNotFound
+from medhub.server.errors import BadRequest, Conflict, EntryNotFound
 from medhub.server.storage.paths import check_path
 from medhub.server.storage.trees import write_pointer
 
@@ -85,7 +85,7 @@ def write_blobs(repository: pygit2.Repository, changes: Iterable[Change]) -> Ite
 def change_tree(
     repository: pygit2.Repository, tree: pygit2.Tree | None, edits: Iterable[Written | Delete | DeleteFolder]
 ) -> pygit2.Oid:
-    """Write the tree that comes of `edits`, in their order. Raises EntryNotFound and BadRequest."""
+    """Write the tree that comes of `edits`, in their order. Raises EntryNotFound, BadRequest, Conflict."""
     root = Folder(repository, tree)
     for edit in edits:
         if isinstance(edit, Written):
@@ -129,14 +129,17 @@ class Folder:
         self._touched: dict[str, Folder] = {}
 
     def put(self, path: str, blob: pygit2.Oid) -> None:
-        """Set the file at `path`. Raises BadRequest where it would replace a folder, or lie below a file."""
+        """Set the file at `path`. Raises BadRequest where it replaces a folder or lies below a file; Conflict."""
         folder = self
         *parents, name = path.split("/")
         for parent in parents:
             folder = folder._enter(parent) or folder._make(parent, path)
         if folder._enter(name) is not None:
             raise BadRequest(f"the file {path!a} would replace a folder; delete the folder first")
-        folder._builder.insert(name, blob, FileMode.BLOB)
+        try:
+            folder._builder.insert(name, blob, FileMode.BLOB)
+        except pygit2.GitError as error:
+            raise Conflict("files were erased from this repository while the commit came in; commit again") from error
 
     def delete(self, path: str, *, folder: bool) -> None:
         """Remove the file, or the folder, at `path`, and the folders that this empties. Raises EntryNotFound."""

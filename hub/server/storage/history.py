@@ -50,7 +50,8 @@ def read_commit(commit: pygit2.Commit) -> Commit:
 
 def log(repository: pygit2.Repository, head: pygit2.Commit, *, skip: int, limit: int, path: str | None) -> list[Commit]:
     """Return the commits that `head` stands on, itself first, the newest first; of a path, those that changed it."""
-    commits: Iterator[pygit2.Commit] = repository.walk(head.id, SortMode.TIME)
+    # Any other order would read the whole history first.
+    commits: Iterator[pygit2.Commit] = repository.walk(head.id, SortMode.NONE)
     if path is not None:
         commits = (commit for commit in commits if _changes(commit, path))
     return [read_commit(commit) for commit in islice(commits, skip, skip + limit)]

@@ -23,6 +23,7 @@ CLASSES = {
 TOKEN = re.compile(r"\\.|\*+|\?|\[[!^]?+\]?+(?:\[:\w++:\]|\\.|[^\]\\])*+\]|.", re.DOTALL)
 RANGE = re.compile(r"\[:(\w+):\]|(\\.|[^\\])(?:-(\\.|[^\\]))?", re.DOTALL)
 
+
 @dataclass(frozen=True)
 class Pattern:
     """One pattern: its segments (None stands for `**`), and whether it matches folders only."""

@@ -29,7 +29,11 @@ class GitReader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.handle = pygit2.Repository(str(folder), RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.BARE)
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Forget what is known of the object files: those that another process removed are else taken to be there."""
+        self.handle = pygit2.Repository(str(self.folder), RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.BARE)
 
     def with_objects(self, objects: str) -> GitReader:
         """Return a view that sees what is in another object folder, too: a push in quarantine."""

@@ -48,12 +48,15 @@ class GitRepository(GitReader):
 
         `parent` is the head that the caller saw, or its beginning; None takes whatever is there. Contents are taken and
         written one by one, before the lock. Raises Stale, RevisionNotFound, EntryNotFound for a delete of what is not
-        there, BadRequest for a bad path, a file in a folder's place or below a file (protocol, section 3.10).
+        there, BadRequest for a bad path, a file in a folder's place or below a file (protocol, section 3.10), Conflict
+        where an erasure ran meanwhile.
         """
         self._expect(ref, parent)
         with _room():
             edits = list(write_blobs(self.handle, changes))
             with locked(self.folder):
+                # An erasure may have dropped the blobs, which no ref reached yet: only what is still there goes in.
+                self.reopen()
                 head = self._expect(ref, parent)
                 tree = change_tree(self.handle, head.tree, edits)
                 if tree == head.tree_id:
@@ -86,7 +89,7 @@ class GitRepository(GitReader):
     def create_branch(self, name: str, sha: str) -> None:
         """Make a branch at a commit. Raises Conflict where it exists, BadRequest for a bad name, RevisionNotFound."""
         ref, target = check_ref(BRANCHES + name), find_commit(self.handle, sha).id
-        with self._creating(f"Reference {ref} already exists"):
+        with self._creating(ref, f"Reference {ref} already exists"):
             self.handle.references.create(ref, target)
 
     def delete_branch(self, name: str) -> None:
@@ -96,7 +99,7 @@ class GitRepository(GitReader):
     def create_tag(self, name: str, sha: str, message: str | None, author: Author) -> None:
         """Tag a commit, with an annotation where there is a message. Raises as create_branch does."""
         ref, target = check_ref(TAGS + name), find_commit(self.handle, sha).id
-        with self._creating("Tag reference exists already"):
+        with self._creating(ref, "Tag reference exists already"):
             if message is None:
                 self.handle.references.create(ref, target)
             else:
@@ -137,9 +140,9 @@ class GitRepository(GitReader):
             return moved
 
     def gc(self) -> None:
-        """Pack the objects, where some 6,700 or more lie about, and drop what nothing reached for two weeks."""
+        """Pack the objects, where some 2,000 or more lie about, and drop what nothing reached for two weeks."""
         with locked(self.folder):
-            process.run_git(self.folder, "gc", "--auto", "--quiet", configuration={"gc.auto": "6700"})
+            process.run_git(self.folder, "gc", "--auto", "--quiet", configuration={"gc.auto": "2000"})
 
     def advertise(self, service: str, *, protocol: str | None) -> bytes:
         """Return the answer to GET info/refs?service=git-upload-pack or git-receive-pack (protocol, section 3.16)."""
@@ -176,12 +179,14 @@ class GitRepository(GitReader):
         return str(target)
 
     @contextmanager
-    def _creating(self, exists: str) -> Iterator[None]:
-        try:
-            with _room(), locked(self.folder):
-                yield
-        except pygit2.AlreadyExistsError:
-            raise Conflict(exists) from None
+    def _creating(self, ref: str, exists: str) -> Iterator[None]:
+        with _room(), locked(self.folder):
+            for name in self.handle.references:
+                if name == ref:
+                    raise Conflict(exists)
+                if name.startswith(f"{ref}/") or ref.startswith(f"{name}/"):
+                    raise Conflict(f"Reference {ref} cannot stand beside {name}: one would be the other's folder")
+            yield
 
 
 @contextmanager

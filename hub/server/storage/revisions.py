@@ -46,6 +46,8 @@ def resolve(repository: pygit2.Repository, revision: str) -> str | None:
 
 def head(repository: pygit2.Repository, ref: str) -> str | None:
     """Return the sha of the commit that the ref of this full name points at, through annotated tags, or None."""
+    if not ref.isprintable():
+        return None  # libgit2 stops reading at a NUL
     try:
         return str(repository.lookup_reference(ref).peel(pygit2.Commit).id)
     except (KeyError, ValueError, pygit2.GitError):

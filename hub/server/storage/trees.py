@@ -79,7 +79,7 @@ def raw_entries(odb: pygit2.Odb, oid: bytes) -> list[RawEntry]:
 
 def find_object(tree: pygit2.Tree, path: str) -> pygit2.Object | None:
     """Return the tree or blob at `path`, or None; submodules are not seen."""
-    if not all(path.split("/")):
+    if "\0" in path or not all(path.split("/")):
         return None
     try:
         found = tree[path]

@@ -10,8 +10,8 @@ from medhub.server.access import ROLE_RIGHTS, may_administer
 from medhub.server.errors import Forbidden
 from medhub.server.routes import pagination
 from medhub.server.tables import Account, Membership
-from medhub.server.web.facts import Row
 from medhub.server.web.layout import go, page
+from medhub.server.web.overview import Row
 from medhub.server.web.sessions import Form, Member, Visitor
 
 router = APIRouter()
@@ -35,7 +35,8 @@ def show(visit: Visitor, name: str, cursor: str | None = None) -> Response:
     return page(
         visit, "account.html", account=account, rows=[Row.of(repo, tags[repo.id]) for repo in repos],
         next=pagination.encode(following) if following else None, members=[] if visit.viewer.stranger else members,
-        orgs=[] if visit.viewer.stranger else orgs, roles=list(ROLE_RIGHTS), administers=may_administer(visit.viewer, account),
+        orgs=[] if visit.viewer.stranger else orgs, roles=list(ROLE_RIGHTS),
+        administers=may_administer(visit.viewer, account),
     )  # fmt: skip
 
 

@@ -33,6 +33,6 @@ def log(visit: Member, repo: str = "", actor: str = "", before: int = 0, check: 
         last = session.execute(select(AuditRecord).order_by(AuditRecord.number.desc()).limit(1)).scalar()
         faults = audit.verify(session) if check else None
     return page(
-        visit, "audit.html", lines=found[:PAGE], next=found[PAGE - 1].number if len(found) > PAGE else None, repo_asked=repo,
-        actor=actor, last=last, faults=faults, asked=list(visit.request.query_params.multi_items()),
+        visit, "audit.html", lines=found[:PAGE], next=found[PAGE - 1].number if len(found) > PAGE else None,
+        repo_asked=repo, actor=actor, last=last, faults=faults, asked=list(visit.request.query_params.multi_items()),
     )  # fmt: skip

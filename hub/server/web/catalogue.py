@@ -6,8 +6,8 @@ from fastapi import APIRouter, Response
 
 from medhub.server import listing
 from medhub.server.routes import pagination
-from medhub.server.web.facts import Row, label
 from medhub.server.web.layout import page
+from medhub.server.web.overview import Row, label
 from medhub.server.web.sessions import Visit, Visitor
 
 router = APIRouter()

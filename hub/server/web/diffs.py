@@ -20,7 +20,7 @@ class FileDiff:
 
 
 def split_diff(text: str) -> list[FileDiff]:
-    """Return the files of a diff; behind LONGEST lines the files are named, with what they count, without their lines."""
+    """Return the files of a diff; behind LONGEST lines they are counted, and not shown."""
     files: list[FileDiff] = []
     shown = 0
     inside = False

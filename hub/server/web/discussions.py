@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Response
+from sqlalchemy import func, select
 
 from medhub.server import discussions, reads
 from medhub.server.access import Right, may_contribute, right_on
@@ -31,10 +32,11 @@ def listed(visit: Visitor, status: str = "open", page: int = 0) -> Response:
         raise BadRequest(f"there is no status {status[:40]!r}; statuses: {', '.join(STATUSES)}")
     with visit.hub.database.read() as session:
         rows, total = discussions.listing(session, repo, status=status, page=page)  # type: ignore[arg-type]
-        closed = discussions.listing(session, repo, status="closed")[1]
+        done = Discussion.repo_id == repo.id, Discussion.status.in_(discussions.SHOWN["closed"])
+        closed = session.execute(select(func.count()).select_from(Discussion).where(*done)).scalar_one()
     more = (page + 1) * discussions.PAGE < total
     return repo_page(
-        visit, repo, "discussions.html", tab="discussions", rows=rows, status=status, statuses=STATUSES, closed=closed,
+        visit, repo, "discussions.html", tab="discussions", rows=rows, chosen=status, statuses=STATUSES, closed=closed,
         page_number=page, more=more,
     )  # fmt: skip
 
@@ -73,7 +75,7 @@ def show(visit: Visitor, number: int) -> Response:
         visit, repo, "discussion.html", tab="discussions", discussion=found, takes_part=takes_part,
         history=[(event, _said(repo, event)) for event in history], open=found.status in discussions.SHOWN["open"],
         decides=takes_part and (right >= Right.WRITE or found.author_id == visit.viewer.id),
-        **_changes(visit, repo, found, history, right),
+        **_changes(visit, repo, found, right),
     )  # fmt: skip
 
 
@@ -125,15 +127,13 @@ def _said(repo: Repo, event: DiscussionEvent) -> str:
     return render(event.data["raw"], repo=repo) if event.type == "comment" and not event.data["hidden"] else ""
 
 
-def _changes(
-    visit: Visit, repo: Repo, found: Discussion, history: list[DiscussionEvent], right: Right
-) -> dict[str, Any]:
+def _changes(visit: Visit, repo: Repo, found: Discussion, right: Right) -> dict[str, Any]:
     """Return a pull request's diff, and what keeps it from being merged; nothing for those who may not read the files."""
     if not found.pull_request or right < Right.READ:
         return {"files": [], "conflicts": []}
     git = visit.hub.git.open(repo.id)
-    reads.record(visit.hub, visit.viewer, repo, "diff.read", path=discussions.ref(found))
+    reads.record(visit.hub, visit.viewer, repo, "diff.read", path=discussions.ref_of(found))
     return {
-        "files": split_diff(discussions.diff(git, found, history)),
+        "files": split_diff(discussions.diff(git, found)),
         "conflicts": discussions.conflicts(git, found),
     }

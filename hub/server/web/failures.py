@@ -10,7 +10,13 @@ from medhub.server.errors import NotFound, Refusal
 from medhub.server.web.layout import go, page
 from medhub.server.web.sessions import SignIn, visit_of
 
-TITLES = {401: "Sign in first", 403: "Not yours to do", 404: "Nothing here", 409: "It does not fit", 429: "Too many requests"}
+TITLES = {
+    401: "Sign in first",
+    403: "Not yours to do",
+    404: "Nothing here",
+    409: "It does not fit",
+    429: "Too many requests",
+}
 
 
 def for_people(request: Request) -> bool:
@@ -30,6 +36,7 @@ def refused(request: Request, refusal: Refusal) -> Response:
         onward = request.scope["path"] + query if request.method == "GET" else "/"
         return go("/login?" + urlencode({"next": onward}) if onward != "/" else "/login")
     status = 404 if isinstance(refusal, NotFound) else refusal.status
-    response = page(visit, "refused.html", status=status, title=TITLES.get(status, "This was refused"), message=str(refusal))
+    title = TITLES.get(status, "This was refused")
+    response = page(visit, "refused.html", status=status, title=title, message=str(refusal))
     response.headers.update(refusal.headers)
     return response

@@ -38,7 +38,7 @@ def folder(visit: Visitor, revision: str, path: str = "", after: str | None = No
     latest = git.last_commits(sha, [entry.path for entry in shown])
     reads.record(visit.hub, visit.viewer, repo, "tree.read", commit=sha, path=path)
     return repo_page(
-        visit, repo, "tree.html", tab="files", revision=revision, path_here=path, crumbs=crumbs(repo, "tree", revision, path),
+        visit, repo, "tree.html", tab="files", revision=revision, path_here=path, crumbs=crumbs(repo, revision, path),
         rows=[(entry, PurePosixPath(entry.path).name, latest.get(entry.path)) for entry in shown],
         after=shown[-1].path if len(entries) > PAGE else None, page="tree", **refs(git),
     )  # fmt: skip
@@ -56,18 +56,18 @@ def file(visit: Visitor, revision: str, path: str) -> Response:
     text = None if picture else _preview(visit, repo, git, entry)
     reads.record(visit.hub, visit.viewer, repo, "file.read", commit=sha, path=path, size=len(text or ""), note="page")
     return repo_page(
-        visit, repo, "blob.html", tab="files", revision=revision, path_here=path, crumbs=crumbs(repo, "tree", revision, path),
-        entry=entry, text=text, picture=picture, cut=entry.size > PREVIEW, latest=git.last_commits(sha, [path]).get(path),
-        page="blob", **refs(git),
+        visit, repo, "blob.html", tab="files", revision=revision, path_here=path, crumbs=crumbs(repo, revision, path),
+        entry=entry, text=text, picture=picture, cut=entry.size > PREVIEW, page="blob",
+        latest=git.last_commits(sha, [path]).get(path), **refs(git),
     )  # fmt: skip
 
 
-def crumbs(repo: Repo, page: str, revision: str, path: str) -> list[tuple[str, str]]:
+def crumbs(repo: Repo, revision: str, path: str) -> list[tuple[str, str]]:
     """Return the way to a path, from the repository's root on: each folder's name and address."""
     parts = path.split("/") if path else []
     places = ["/".join(parts[: count + 1]) for count in range(len(parts))]
-    return [(repo.name, address(repo, page, revision))] + [
-        (part, address(repo, page, revision, path=place)) for part, place in zip(parts, places, strict=True)
+    return [(repo.name, address(repo, "tree", revision))] + [
+        (part, address(repo, "tree", revision, path=place)) for part, place in zip(parts, places, strict=True)
     ]
 
 

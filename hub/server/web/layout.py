@@ -69,8 +69,8 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.globals |= {
-        "address": address, "areas": AREAS, "kind_names": KIND_NAMES, "kind_word": KIND_WORD, "mixed": False, "query": _query,
-        "static": static.address,
+        "address": address, "areas": AREAS, "kind_names": KIND_NAMES, "kind_word": KIND_WORD, "mixed": False,
+        "query": _query, "static": static.address,
     }  # fmt: skip
     environment.filters |= {"size": size, "short": short, "day": day, "minute": minute}
     return environment

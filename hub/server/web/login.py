@@ -61,9 +61,11 @@ def answer_device(visit: Member, form: Form) -> Response:
     """Approve or deny a terminal's login."""
     code, approved = form.get("code", ""), form.get("answer") == "approve"
     try:
-        with visit.limits.attempt(f"device {visit.viewer.name}", visit.viewer.address):
-            with visit.hub.database.write() as session:
-                (devices.approve if approved else devices.deny)(session, visit.viewer, code)
+        with (
+            visit.limits.attempt(f"device {visit.viewer.name}", visit.viewer.address),
+            visit.hub.database.write() as session,
+        ):
+            (devices.approve if approved else devices.deny)(session, visit.viewer, code)
     except Refusal as refusal:
         return page(visit, "device.html", code=code[:32], error=str(refusal), status=refusal.status)
     return go("/device", notice="approved" if approved else "denied")
@@ -71,7 +73,7 @@ def answer_device(visit: Member, form: Form) -> Response:
 
 def _login_page(visit: Visit, onward: str, *, name: str = "", error: str | None = None, status: int = 200) -> Response:
     response = page(visit, "login.html", onward=local(onward), name=name, error=error, status=status)
-    set_cookie(response, visit, VISIT_COOKIE, visit.binding)
+    set_cookie(response, visit, VISIT_COOKIE, visit.binding.removeprefix("visit "))
     return response
 
 
@@ -94,5 +96,5 @@ def _by_token(session: Session, secret: str) -> tuple[Account, Token]:
     """Return a token and its user. Raises Unauthenticated, and Forbidden for one that may do less than its user."""
     principal = accounts.authenticate(session, secret)
     if principal.token_role != "write":
-        raise Forbidden("a session may do all that you may, this token may not; use a token with the role write, or your password")
+        raise Forbidden("this token may do less than a session; use one with the role write, or your password")
     return session.get_one(Account, principal.id), session.get_one(Token, principal.token_id)

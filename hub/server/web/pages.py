@@ -23,5 +23,7 @@ FORM_SIZE = 256 * 1024
 """Bytes that a form may send; a comment has at most 64 KiB, which the encoding may triple."""
 
 router = APIRouter(max_body_size=FORM_SIZE, include_in_schema=False)
-for topic in (static, catalogue, login, profile, tokens, audit, repository, files, history, discussions, settings, accounts):
+TOPICS = (static, catalogue, login, profile, tokens, audit, repository, files, history, discussions, settings, accounts)
+
+for topic in TOPICS:
     router.include_router(topic.router)

@@ -13,7 +13,7 @@ from medhub.server.errors import Refusal
 from medhub.server.routes.dependencies import requested_repo
 from medhub.server.routes.paths import base_url
 from medhub.server.tables import Account, Discussion, Like, Repo
-from medhub.server.web import facts
+from medhub.server.web import overview
 from medhub.server.web.layout import address, go, page
 from medhub.server.web.markdown import render
 from medhub.server.web.sessions import Form, Member, Visit, Visitor
@@ -39,7 +39,7 @@ def repo_page(visit: Visit, repo: Repo, template: str, *, tab: str, status: int 
         discussed = session.execute(waiting).scalar_one()
     return page(
         visit, template, status=status, repo=repo, tab=tab, right=right, Right=Right, liked=liked, discussed=discussed,
-        area=facts.tagged(tags, "area"), task=facts.tagged(tags, "task"), **context,
+        area=overview.tagged(tags, "area"), task=overview.tagged(tags, "task"), **context,
     )  # fmt: skip
 
 
@@ -71,14 +71,16 @@ def show(visit: Visitor) -> Response:
         right = right_on(session, visit.viewer, repo, anonymous=visit.hub.settings.anonymous)
         asked = gating.request_of(session, visit.viewer, repo) if repo.gated else None
     card = cards.Card(repo.card, frontmatter.split(_readme(visit, repo))[1])
-    setting, lines = facts.loading(repo, base_url(visit.request))
+    below = card.text.lstrip().removeprefix(f"# {repo.name}\n")  # the page has said so
+    setting, lines = overview.loading(repo, base_url(visit.request))
     known = {
-        "Intended use": facts.text(card.medical("intended_use") or card.section(cards.INTENDED_USE)),
-        "Modality": facts.text(card.medical("modality")), "Licence": facts.licence(repo), "Parameters": facts.parameters(repo),
-        "Library": facts.text(repo.facts.get("library_name")),
+        "Intended use": overview.text(card.medical("intended_use") or card.section(cards.INTENDED_USE)),
+        "Modality": overview.text(card.medical("modality")), "Licence": overview.licence(repo),
+        "Parameters": overview.parameters(repo), "Library": overview.text(repo.facts.get("library_name")),
+        "SDK": overview.text(repo.facts.get("sdk")),
     }  # fmt: skip
     return repo_page(
-        visit, repo, "card.html", tab="card", card=render(card.text, repo=repo), metrics=facts.metrics(repo.card), setting=setting,
+        visit, repo, "card.html", tab="card", card=render(below, repo=repo), metrics=overview.metrics(repo.card), setting=setting,
         lines=lines, known=known, asked=asked, may_ask=right < Right.READ and not visit.viewer.stranger,
     )  # fmt: skip
 
@@ -106,8 +108,9 @@ def _new_page(visit: Visit, given: dict[str, str], *, error: str | None = None, 
         own = select(Account).where(Account.id.in_([visit.viewer.id, *visit.viewer.roles])).order_by(Account.lower)
         places = [place.name for place in session.execute(own).scalars() if may_create_in(visit.viewer, place)]
     return page(
-        visit, "new.html", given=given, places=places, sdks=repositories.SDKS, own=visit.viewer.name, error=error, status=status
-    )
+        visit, "new.html", given=given, places=places, sdks=repositories.SDKS, own=visit.viewer.name, error=error,
+        status=status,
+    )  # fmt: skip
 
 
 def _readme(visit: Visit, repo: Repo) -> str:

@@ -70,7 +70,9 @@ def visit_of(request: Request, hub: Hub) -> Visit:
         viewer = Principal(address=address)
     if viewer.token_role != "session":
         viewer = Principal(address=address)
-    return Visit(request, hub, viewer, viewer.token_id or request.cookies.get(VISIT_COOKIE) or secrets.token_urlsafe(24))
+    if viewer.token_id:
+        return Visit(request, hub, viewer, f"session {viewer.token_id}")
+    return Visit(request, hub, viewer, f"visit {request.cookies.get(VISIT_COOKIE) or secrets.token_urlsafe(24)}")
 
 
 def anybody(request: Request, hub: TheHub) -> Visit:

@@ -14,7 +14,6 @@ from medhub.server import accounts, audit
 from medhub.server.access import PERMISSION_RIGHTS, Right
 from medhub.server.errors import BadRequest, NotFound, Refusal
 from medhub.server.routes.dependencies import open_repo
-from medhub.server.routes.paths import base_url
 from medhub.server.tables import Account, Token
 from medhub.server.web.layout import go, page
 from medhub.server.web.sessions import Form, Member, Visit
@@ -75,12 +74,17 @@ def _scopes(visit: Visit, session: Session, form: Form) -> Iterator[Mapping[str,
 
 
 def _tokens_page(
-    visit: Visit, *, given: Mapping[str, str] | None = None, secret: str = "", error: str | None = None, status: int = 200
+    visit: Visit,
+    *,
+    given: Mapping[str, str] | None = None,
+    secret: str = "",
+    error: str | None = None,
+    status: int = 200,
 ) -> Response:
     mine = select(Token).where(Token.user_id == visit.viewer.id, Token.role != "session").order_by(Token.created.desc())
     with visit.hub.database.read() as session:
         held = session.execute(mine).scalars().all()
     return page(
-        visit, "tokens.html", tokens=held, given=given or {}, secret=secret, error=error, status=status, lifetimes=LIFETIMES,
-        entities=ENTITIES, permissions=list(PERMISSION_RIGHTS), scopes=SCOPES, endpoint=base_url(visit.request),
+        visit, "tokens.html", tokens=held, given=given or {}, secret=secret, error=error, status=status,
+        lifetimes=LIFETIMES, entities=ENTITIES, permissions=list(PERMISSION_RIGHTS), scopes=SCOPES,
     )  # fmt: skip

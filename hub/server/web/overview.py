@@ -59,7 +59,7 @@ def label(facet: str, value: str) -> str:
 
 def summary(repo: Repo) -> str:
     """Return one sentence or two on a repository, as its card says them."""
-    return text(repo.facts.get("description") or repo.card.get("description"))
+    return text(repo.facts.get("description"))
 
 
 def licence(repo: Repo) -> str:
@@ -105,7 +105,9 @@ def loading(repo: Repo, endpoint: str) -> tuple[str, str]:
 
 def _metric(metric: Mapping[str, Any]) -> str:
     name = text(metric.get("name") or metric.get("type"))
-    return name.upper() if name.lower() in ABBREVIATIONS else name[:1].upper() + name[1:].replace("_", " ")
+    if name.lower() in ABBREVIATIONS:
+        return name.upper()
+    return (name[:1].upper() + name[1:] if name.islower() else name).replace("_", " ")
 
 
 def _number(value: Any) -> str:
