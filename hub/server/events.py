@@ -82,7 +82,7 @@ def has_room(session: Session, discussion: Discussion) -> bool:
     return bool(count < EVENTS and characters < TEXT)
 
 
-def _of(discussion: Discussion) -> Select[tuple[DiscussionEvent]]:
+def _of(discussion: Discussion) -> Select[DiscussionEvent]:
     return select(DiscussionEvent).where(
         DiscussionEvent.repo_id == discussion.repo_id, DiscussionEvent.number == discussion.number
     )

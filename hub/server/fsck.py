@@ -97,7 +97,8 @@ def _pointers(hub: Hub, repo: Repo, git: GitRepository) -> Iterator[str]:
     needed = git.reachable_pointers()
     query = select(Content.sha256, Content.size).join(RepoContent, RepoContent.sha256 == Content.sha256)
     with hub.database.read() as session:
-        held = dict(session.execute(query.where(RepoContent.repo_id == repo.id)).tuples().all())
+        rows = session.execute(query.where(RepoContent.repo_id == repo.id))
+        held = {row.sha256: row.size for row in rows}
     for sha256, size in needed:
         if sha256 not in held:
             yield f"{_name(repo)}: a commit names the large file {sha256}, which the repository has not"

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from medhub.server import audit, contents, index
-from medhub.server.access import Principal, Right, demand, may_create_in, right_on
+from medhub.server.access import Principal, may_create_in
 from medhub.server.accounts import get_account
 from medhub.server.errors import BadRequest, Conflict, Forbidden, Refusal, RepoNotFound
 from medhub.server.storage.git import Author
@@ -56,9 +56,9 @@ COPIED = ("gated", "indexed", "extensions", "card", "facts", "text", "storage")
 class NameTaken(Conflict):
     """The repository exists already; clients look for its address in the answer."""
 
-    def __init__(self, message: str, repo: Repo) -> None:
-        super().__init__(message)
-        self.repo = repo
+    def __init__(self, kind: str, full_name: str) -> None:
+        super().__init__(f"You already created this {kind} repo")
+        self.kind, self.full_name = kind, full_name
 
 
 def create(
@@ -188,18 +188,6 @@ def author_of(session: Session, principal: Principal) -> Author:
     return Author(principal.name or "", user.email if user else "")
 
 
-def named(session: Session, hub: Hub, principal: Principal, kind: str, full_name: str, *, right: Right) -> Repo:
-    """Return the repository of this present name that the caller has the right on; a former name leads nowhere here.
-
-    Raises RepoNotFound and Forbidden.
-    """
-    repo = _holder(session, kind, full_name.lower())
-    if repo is None or right_on(session, principal, repo, anonymous=hub.settings.anonymous) == Right.NONE:
-        raise RepoNotFound(full_name, stranger=principal.stranger)
-    demand(session, principal, repo, right, anonymous=hub.settings.anonymous)
-    return repo
-
-
 def split_name(full_name: str) -> tuple[str, str]:
     """Return namespace and name of "namespace/name". Raises BadRequest."""
     namespace, slash, name = full_name.partition("/")
@@ -255,7 +243,7 @@ def _holder(session: Session, kind: str, path: str) -> Repo | None:
 
 def _require_free(session: Session, repo: Repo) -> None:
     if holder := _holder(session, repo.kind, repo.path or ""):
-        raise NameTaken(f"You already created this {repo.kind} repo", holder)
+        raise NameTaken(holder.kind, holder.full_name)
 
 
 def _claim(session: Session, repo: Repo) -> None:

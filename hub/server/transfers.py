@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 LIFETIME = 24 * 3600
 """Seconds that a link is good for: a client asks for all its links first, and then sends for hours."""
+WHOLE = 1 << 30
+"""Bytes that are sent in one piece. Larger files go in parts where the client can, so that a broken connection costs one
+part; the Hub then writes everything twice, and takes half as much a second."""
 PART = 64 << 20
-"""Bytes of one part, unless there would be more than MOST_PARTS; larger files are sent in parts where the client can."""
+"""Bytes of one part, unless there would be more than MOST_PARTS."""
 MOST_PARTS = 1000
 UPLOAD_ID = re.compile("[0-9a-f]{26}")
 _TIME = slice(0, 10)

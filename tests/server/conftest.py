@@ -93,4 +93,6 @@ def client_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HF_HOME", str(home))
     for name in ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_XET"):
         monkeypatch.delenv(name, raising=False)
+    # the client reads it once, when it is imported; all other tests are to stay offline
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     return home

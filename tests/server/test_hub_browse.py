@@ -20,6 +20,8 @@ from huggingface_hub.hf_api import (
 
 from medhub.server import audit, info
 
+pytestmark = pytest.mark.filterwarnings("ignore:Warnings while validating metadata")
+
 CARD = """---
 license: apache-2.0
 library_name: transformers
@@ -205,7 +207,6 @@ def test_pages_of_a_tree(served) -> None:
         assert len(seen) == len(second.json()) == 10
         assert "limit=10" in second.links["next"]["url"]
         assert not set(seen) & {entry["path"] for entry in second.json()}
-        assert "e" not in {entry.path for entry in api.list_repo_tree("alice/many", revision="HEAD~1")} if False else True
         for cursor in ("WzFd", "bnVsbA", "WyJ4IiwgInkiXQ=="):
             assert client.get("/api/models/alice/many/tree/main", params={"cursor": cursor}).status_code in (200, 400, 404)
 
@@ -213,7 +214,7 @@ def test_pages_of_a_tree(served) -> None:
 def test_missing_paths_carry_the_commit(served, repo: str) -> None:
     api = served.api("bob")
     with served.client("bob") as client:
-        for path in ("additional_chat_templates", "a/nothing", "config.json", "../x", "a%2F..%2Fa", "%00"):
+        for path in ("additional_chat_templates", "a/nothing", "config.json", "..%2Fx", "a%2F..%2Fa", "%00"):
             answer = client.get(f"/api/models/{repo}/tree/main/{path}?recursive=false")
             assert (answer.status_code, answer.headers.get("X-Error-Code")) == (404, "EntryNotFound"), path
             assert answer.headers["X-Repo-Commit"] == api.model_info(repo).sha

@@ -126,7 +126,8 @@ def test_what_cannot_be_handled_is_refused(served, people: dict[str, str]) -> No
     with served.client("alice") as client:
         here = f"/api/models/{name}/user-access-request"
         for body in (
-            {"user": "dave", "status": "x"}, {"status": "accepted"}, {"user": "dave", "requestId": "1", "status": "accepted"},
+            {"user": "dave", "status": "x"}, {"status": "accepted"},
+            {"user": "dave", "requestId": "1", "status": "accepted"},
             {"user": "dave", "status": "accepted", "rejectionReason": "x"}, {"user": "dave"}, {},
         ):  # fmt: skip
             assert client.post(f"{here}/handle", json=body).status_code == 400, body
@@ -175,6 +176,11 @@ def test_limited_tokens_do_not_ask_for_their_user(served, people: dict[str, str]
     assert not may_read(served, "bob", name)
 
 
+def facts(answer: Any, repo: str) -> tuple[int, str, str | None]:
+    """Return what an answer tells, with the repository's name taken out."""
+    return answer.status_code, answer.text.replace(repo, "REPO"), answer.headers.get("X-Error-Code")
+
+
 @pytest.mark.parametrize("who", ["bob", "carol", None])
 def test_private_looks_like_missing(served, people: dict[str, str], who: str | None) -> None:
     name = f"alice/private-gate-{who}".lower()
@@ -182,19 +188,19 @@ def test_private_looks_like_missing(served, people: dict[str, str], who: str | N
     served.api("alice").update_repo_settings(name, gated="manual")
     served.api("alice").grant_access(name, "dave")
     calls = [
-        ("GET", "user-access-request/pending", None), ("GET", "user-access-request/x", None), ("POST", "ask-access", {}),
+        ("GET", "user-access-request/pending", None), ("GET", "user-access-request/x", None),
+        ("POST", "ask-access", {}),
         ("POST", "user-access-request/handle", {"user": "dave", "status": "rejected"}),
         ("POST", "user-access-request/handle", {}), ("POST", "user-access-request/grant", {"user": "bob"}),
     ]  # fmt: skip
     with served.client(who) as client:
         for method, path, body in calls:
-            found = []
-            for repo in (name, "alice/absent"):
-                answer = client.request(method, f"/api/models/{repo}/{path}", json=body)
-                found.append(
-                    (answer.status_code, answer.text.replace(repo, "REPO"), answer.headers.get("X-Error-Code"))
-                )
-            assert found[0] == found[1] and found[0][0] in (401, 403, 404), (method, path, found)
+            there, absent = (
+                facts(client.request(method, f"/api/models/{repo}/{path}", json=body), repo)
+                for repo in (name, "alice/absent")
+            )
+            assert there == absent, (method, path, body)
+            assert there[0] in (401, 403, 404), (method, path, body)
 
 
 def test_requests_come_in_pages(served, people: dict[str, str]) -> None:

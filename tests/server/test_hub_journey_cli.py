@@ -32,13 +32,13 @@ def test_the_hf_command(served, tmp_path: Path) -> None:
     hf("download", "alice/by-command", "third.json", "--revision", "side", "--local-dir", str(home / "side"))
     hf("repos", "tag", "create", "alice/by-command", "v1")
     assert "v1" in hf("repos", "tag", "list", "alice/by-command")
-    assert "alice/by-command" in hf("models", "ls", "--author", "alice")
+    assert "alice/by-command" in hf("models", "ls", "--author", "alice", "--no-truncate")
     assert "weights.bin" in hf("models", "ls", "alice/by-command")
-    assert "alice/by-command" in hf("repos", "ls")
+    assert "alice/by-command" in hf("repos", "ls", "--no-truncate")
     assert "other.json" in hf("discussions", "list", "alice/by-command") or "1" in hf(
         "discussions", "list", "alice/by-command"
     )
     hf("repos", "delete-files", "alice/by-command", "weights.bin")
     assert "weights.bin" not in hf("models", "ls", "alice/by-command")
     hf("repos", "delete", "alice/by-command", "--yes")
-    assert "alice/by-command" not in hf("models", "ls", "--author", "alice")
+    assert "alice/by-command" not in hf("models", "ls", "--author", "alice", "--no-truncate")

@@ -79,7 +79,8 @@ def test_what_a_push_may_not_bring(served, tmp_path: Path) -> None:
     commit = api.upload_file(
         repo_id="bob/other", path_or_fileobj=secret, path_in_repo="w.safetensors", token=served.tokens["bob"]
     )
-    foreign = served.client("bob").get(f"/bob/other/raw/{commit.oid}/w.safetensors").text
+    with served.client("bob") as client:
+        foreign = client.get(f"/bob/other/raw/{commit.oid}/w.safetensors").text
     git = Git(served, tmp_path / "home")
     git("clone", f"{git.remote}/alice/refusing", "clone", cwd=git.home)
     clone = git.home / "clone"

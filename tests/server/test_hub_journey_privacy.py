@@ -29,6 +29,12 @@ def private(served) -> Iterator[dict[str, str]]:
     return {"sha": commit.oid, "oid": entry.lfs.sha256, "xet": entry.xet_hash}
 
 
+@pytest.fixture
+def bob(served) -> Iterator[httpx.Client]:
+    with served.client("bob") as client:
+        yield client
+
+
 def answers(client: httpx.Client, name: str, facts: dict[str, str]) -> dict[str, tuple[int, str, str | None]]:
     """Ask every route of a repository, and return what each answered, with the name taken out."""
     api, git = f"/api/models/alice/{name}", f"/alice/{name}.git"
@@ -106,9 +112,8 @@ def test_lists_and_counts_do_not_tell(served, private: dict[str, str], who: str 
                 assert answer.json()["numModels"] == 0
 
 
-def test_naming_content_is_no_key(served, private: dict[str, str]) -> None:
+def test_naming_content_is_no_key(served, bob: httpx.Client, private: dict[str, str]) -> None:
     """A commit, an LFS batch, a pointer copy and a Xet reconstruction by hash alone get nothing of another's file."""
-    bob = served.client("bob")
     served.api("bob").create_repo("bob/mine", exist_ok=True)
     line = {"key": "lfsFile", "value": {"path": "w", "algo": "sha256", "oid": private["oid"], "size": len(WEIGHTS)}}
     body = "\n".join(json.dumps(part) for part in ({"key": "header", "value": {"summary": "x"}}, line))

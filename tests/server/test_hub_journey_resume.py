@@ -63,7 +63,7 @@ def test_a_broken_download_resumes(served, tmp_path: Path) -> None:
         HfApi().upload_file(repo_id="alice/resumed", path_or_fileobj=data, path_in_repo="w.bin")
     """
     served.python(code, tmp_path / "up", HF_HUB_DISABLE_XET="1")
-    proxy = FlakyProxy(served.url, limit=25_000_000, breaks=2)
+    proxy = FlakyProxy(served.url, limit=15_000_000, breaks=2)
     code = f"""
         import random
         from huggingface_hub import hf_hub_download

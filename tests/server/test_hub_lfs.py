@@ -236,6 +236,7 @@ def test_duplicate(served: Any) -> None:
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(transfers, "PART", 100_000)
+    monkeypatch.setattr(transfers, "WHOLE", 100_000)
     return 100_000
 
 

@@ -1,4 +1,4 @@
-"""Rate limits: what the client reads from a refusal, windows that end, memory that stays bounded, attempts at secrets."""
+"""Rate limits: what the client reads from a refusal, windows that end, bounded memory, attempts at secrets."""
 
 from __future__ import annotations
 

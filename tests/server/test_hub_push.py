@@ -116,7 +116,9 @@ def clone(server: Server, tmp_path: Path) -> Path:
 def git(folder: Path, *arguments: str, fails: bool = False) -> str:
     who = {f"GIT_{role}_{what}": "ann@x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     alone = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0"}
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, env=os.environ | who | alone, timeout=60)
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, env=os.environ | who | alone, timeout=60
+    )
     assert bool(done.returncode) == fails, done.stderr.decode()
     return (done.stdout + done.stderr).decode().strip()
 
@@ -132,19 +134,19 @@ def commit(clone: Path, files: dict[str, bytes], message: str = "change") -> str
 
 @pytest.mark.parametrize("version", ["0", "1", "2"])
 def test_clone_push_and_fetch(repository: GitRepository, server: Server, tmp_path: Path, version: str) -> None:
-    version_2 = ("-c", f"protocol.version={version}")
-    git(tmp_path, *version_2, "clone", "--quiet", server.url, "clone")
+    spoken = ("-c", f"protocol.version={version}")
+    git(tmp_path, *spoken, "clone", "--quiet", server.url, "clone")
     clone = tmp_path / "clone"
     sha = commit(clone, {f"d/{n}.txt": b"%d" % n for n in range(300)})
-    git(clone, *version_2, "push", "--quiet", "origin", "main")
+    git(clone, *spoken, "push", "--quiet", "origin", "main")
     assert repository.head(MAIN) == sha
     new = repository.commit(MAIN, [Put("api.txt", b"by the API")], parent=sha, author=ANN, message="api")
-    git(clone, *version_2, "pull", "--quiet")
+    git(clone, *spoken, "pull", "--quiet")
     assert git(clone, "rev-parse", "HEAD") == new
     git(clone, "tag", "-a", "v1", "-m", "first")
-    git(clone, *version_2, "push", "--quiet", "origin", "HEAD:refs/heads/side", "v1")
+    git(clone, *spoken, "push", "--quiet", "origin", "HEAD:refs/heads/side", "v1")
     assert (repository.branches()["side"], repository.tags()) == (new, {"v1": new})
-    git(clone, *version_2, "push", "--quiet", "origin", ":side")
+    git(clone, *spoken, "push", "--quiet", "origin", ":side")
     assert "side" not in repository.branches()
     assert repository.fsck() == []
 
@@ -215,7 +217,13 @@ def test_a_forced_push_is_told_apart(repository: GitRepository, server: Server, 
 
 
 def test_refs_stand_where_they_may(repository: GitRepository, clone: Path) -> None:
-    for ref in ("refs/stash", "refs/heads/refs/pr/1", f"refs/heads/{'1' * 40}", "refs/other/x", "refs/heads/" + "a" * 220):
+    for ref in (
+        "refs/stash",
+        "refs/heads/refs/pr/1",
+        f"refs/heads/{'1' * 40}",
+        "refs/other/x",
+        "refs/heads/" + "a" * 220,
+    ):
         assert "cannot name" in git(clone, "push", "origin", f"HEAD:{ref}", fails=True)
     blob = git(clone, "rev-parse", "HEAD:README.md")
     assert "other than a commit" in git(clone, "push", "origin", f"{blob}:refs/tags/blob", fails=True)
@@ -250,7 +258,7 @@ def update(old: str, new: str, ref: str = MAIN) -> bytes:
     return f"{len(line) + 4:04x}{line}0000".encode()
 
 
-def loose(repository: GitRepository, kind: str, data: bytes) -> bytes:
+def object_id(kind: str, data: bytes) -> bytes:
     return hashlib.sha1(f"{kind} {len(data)}\0".encode() + data).digest()
 
 
@@ -266,13 +274,13 @@ def pack(*objects: tuple[int, int, bytes]) -> bytes:
     return data + hashlib.sha1(data).digest()
 
 
-def crafted(repository: GitRepository, *trees: bytes, blob: bytes = b"x") -> bytes:
+def crafted(*trees: bytes, blob: bytes = b"x") -> bytes:
     """Return a push of a commit on the last of `trees`, which git itself would not write."""
-    root = loose(repository, "tree", trees[-1]).hex()
+    root = object_id("tree", trees[-1]).hex()
     text = f"tree {root}\nauthor a <a> 1 +0000\ncommitter a <a> 1 +0000\n\nx\n".encode()
     objects = [(3, blob), *((2, tree) for tree in trees), (1, text)]
     sent = pack(*((kind, len(data), zlib.compress(data)) for kind, data in objects))
-    return update(ABSENT, loose(repository, "commit", text).hex(), "refs/heads/crafted") + sent
+    return update(ABSENT, object_id("commit", text).hex(), "refs/heads/crafted") + sent
 
 
 def look_at_all(push: Push) -> None:
@@ -290,50 +298,51 @@ def receive(repository: GitRepository, request: bytes) -> str:
     "name", [b"..", b".", b".git", b".GIT", b"git~1", b"a\\b", b"a\nb", b"\xff\xfe", b"a" * 300, b".g\xe2\x80\x8cit"]
 )
 def test_names_that_git_would_not_write(repository: GitRepository, name: bytes) -> None:
-    blob = loose(repository, "blob", b"x")
-    answer = receive(repository, crafted(repository, b"100644 " + name + b"\0" + blob))
+    blob = object_id("blob", b"x")
+    answer = receive(repository, crafted(b"100644 " + name + b"\0" + blob))
     assert "unpack ok" not in answer or "ng refs/heads/crafted" in answer
     assert "crafted" not in repository.branches()
     assert "crafted" in answer or "unpack" in answer
-    fine = receive(repository, crafted(repository, b"100644 fine\0" + blob))
+    fine = receive(repository, crafted(b"100644 fine\0" + blob))
     assert "ok refs/heads/crafted" in fine
 
 
 def test_submodules_and_deep_folders(repository: GitRepository) -> None:
-    blob = loose(repository, "blob", b"x")
-    assert "submodule" in receive(repository, crafted(repository, b"160000 sub\0" + b"1" * 20))
+    blob = object_id("blob", b"x")
+    assert "submodule" in receive(repository, crafted(b"160000 sub\0" + b"1" * 20))
     trees = [b"100644 f\0" + blob]
     for _ in range(64):
-        trees.append(b"40000 d\0" + loose(repository, "tree", trees[-1]))
-    assert "too long" in receive(repository, crafted(repository, *trees))
-    assert "ok refs/heads/crafted" in receive(repository, crafted(repository, *trees[:64]))
+        trees.append(b"40000 d\0" + object_id("tree", trees[-1]))
+    assert "too long" in receive(repository, crafted(*trees))
+    assert "ok refs/heads/crafted" in receive(repository, crafted(*trees[:64]))
 
 
 def test_a_few_trees_that_stand_for_ten_billion_files(repository: GitRepository) -> None:
-    blob = loose(repository, "blob", b"x")
+    blob = object_id("blob", b"x")
     trees = [b"".join(b"100644 %d\0" % n + blob for n in range(10))]
     for _ in range(9):
-        child = loose(repository, "tree", trees[-1])
+        child = object_id("tree", trees[-1])
         trees.append(b"".join(b"40000 %d\0" % n + child for n in range(10)))
     start = time.monotonic()
-    assert "push in parts" in receive(repository, crafted(repository, *trees))
+    assert "push in parts" in receive(repository, crafted(*trees))
     assert time.monotonic() - start < 60
 
 
 def test_a_delta_that_grows_beyond_memory(repository: GitRepository) -> None:
     """A few kilobytes of delta copy one mebibyte six thousand times: git may not get the memory for that."""
     base = b"x" * (1 << 20)
-    length, target, header = len(base), len(base) * 6000, b""
-    for number in (length, target):
+    header = b""
+    for number in (len(base), len(base) * 6000):
         while number > 127:
             header += bytes([number & 127 | 128])
             number >>= 7
         header += bytes([number])
-    delta = header + (b"\xb0\xff\xff" + b"\xb1\xff\x01\x00"[:0]) * 0 + b"\xc0\x10" * 6000
+    delta = header + b"\xc0\x10" * 6000  # copy 0x100000 bytes from the beginning
     start = time.monotonic()
-    sent = pack((3, length, zlib.compress(base)), (7, len(delta), loose(repository, "blob", base) + zlib.compress(delta)))
+    name = object_id("blob", base)
+    sent = pack((3, len(base), zlib.compress(base)), (7, len(delta), name + zlib.compress(delta)))
     answer = receive(repository, update(ABSENT, "1" * 40, "refs/heads/bomb") + sent)
-    assert "unpack ok" not in answer
+    assert "Out of memory" in answer
     assert time.monotonic() - start < 30
     assert "bomb" not in repository.branches()
     assert repository.fsck() == []
@@ -347,7 +356,7 @@ def test_rubbish_is_refused(repository: GitRepository) -> None:
     assert repository.fsck() == []
 
 
-def test_without_a_hook_nothing_is_received(repository: GitRepository, store: GitStore) -> None:
+def test_without_a_hook_nothing_is_received(repository: GitRepository) -> None:
     """git goes on where it may not execute the hook, as on a file system mounted noexec."""
     hook = repository.folder.parent.parent / "hooks/pre-receive"
     hook.chmod(0o600)

@@ -17,7 +17,6 @@ from typing import Any
 
 import httpx
 import pytest
-from huggingface_hub import CommitOperationAdd
 
 from medhub.server import accounts
 from medhub.server.fsck import find_faults, orphans
@@ -219,18 +218,22 @@ def test_the_same_large_file_at_once(clients: list[httpx.Client]) -> None:
 
 def test_a_merge_and_a_push(clients: list[httpx.Client], served: Any, tmp_path: Path) -> None:
     """A pull request is merged into main while somebody pushes to main."""
+    from huggingface_hub import CommitOperationAdd
+
     assert create(clients[0], "merged").status_code == 200
     repo, url = "radiology/merged", served.url.replace("://", f"://bob:{served.tokens['bob']}@")
+    work = tmp_path / "work"
+    work.mkdir()
 
     def git(*words: str) -> subprocess.CompletedProcess[str]:
         who = ("-c", "user.name=Bob", "-c", "user.email=bob@hospital.example", "-c", "credential.helper=")
-        return subprocess.run(["git", *who, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+        return subprocess.run(["git", *who, *words], cwd=work, capture_output=True, text=True, check=False)
 
     assert git("clone", f"{url}/{repo}", ".").returncode == 0
     api = served.api("alice")
     for turn in range(ROUNDS // 2):
         assert git("pull", "--no-rebase", "--no-edit", "origin", "main").returncode == 0
-        (tmp_path / f"pushed-{turn}").write_text("x")
+        (work / f"pushed-{turn}").write_text("x")
         assert git("add", ".").returncode == 0
         assert git("commit", "-m", "pushed").returncode == 0
         asked = CommitOperationAdd(f"merged-{turn}", b"x")

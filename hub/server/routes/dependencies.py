@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from medhub.server import accounts
-from medhub.server.access import Principal, Right, demand
+from medhub.server.access import Principal, Right, demand, right_on
 from medhub.server.errors import Forbidden, Refusal, RepoNotFound, Unauthenticated
 from medhub.server.hub import Hub
 from medhub.server.limits import Limits
@@ -109,9 +109,11 @@ def find_repo(session: Session, kind: str, full_name: str) -> tuple[Repo | None,
 def open_repo(session: Session, hub: Hub, principal: Principal, kind: str, full_name: str, *, right: Right) -> Repo:
     """Return a repository by name, under its present or a former one, that the caller has `right` on; or raise as `demand` does."""
     repo, _ = find_repo(session, kind, full_name)
-    if repo is None:
+    anonymous = hub.settings.anonymous
+    if repo is None or right_on(session, principal, repo, anonymous=anonymous) == Right.NONE:
+        # by the name that was asked for: its own spelling, or its present name, would tell that it is there
         raise RepoNotFound(full_name, stranger=principal.stranger)
-    demand(session, principal, repo, right, anonymous=hub.settings.anonymous)
+    demand(session, principal, repo, right, anonymous=anonymous)
     return repo
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
 from anyio.to_thread import run_sync
@@ -13,8 +13,10 @@ from fastapi.responses import Response, StreamingResponse
 from medhub.server import pushes, reads
 from medhub.server.access import Right
 from medhub.server.errors import BadRequest, TooLarge
+from medhub.server.hub import Hub
 from medhub.server.routes.dependencies import Caller, Readable, TheHub, Writable, requested_repo
 from medhub.server.storage.blobs import Upload
+from medhub.server.tables import Repo
 
 router = APIRouter()
 
@@ -61,9 +63,13 @@ Spooled = Annotated[Upload, Depends(_spooled)]
 def fetch(hub: TheHub, caller: Caller, repo: Readable, body: Spooled, git_protocol: Protocol = None) -> Response:
     """Send what a clone or fetch asks for."""
     reads.record(hub, caller, repo, "git.fetch", counts=True)
-    file = body.path().open("rb")  # stays readable after the temporary file is gone
-    answer = hub.git.open(repo.id).upload_pack(file, protocol=git_protocol)
+    answer = _fetched(hub, repo, body, git_protocol)
     return StreamingResponse(answer, media_type="application/x-git-upload-pack-result", headers=FRESH)
+
+
+def _fetched(hub: Hub, repo: Repo, body: Upload, protocol: str | None) -> Iterator[bytes]:
+    with body.path().open("rb") as file:
+        yield from hub.git.open(repo.id).upload_pack(file, protocol=protocol)
 
 
 @router.post(REPO + "/git-receive-pack")

@@ -52,7 +52,7 @@ def batch(request: Request, hub: TheHub, caller: Caller, repo: Readable, body: d
     with hub.database.read() as session:
         demand(session, caller, repo, right, anonymous=hub.settings.anonymous)
     # One transfer holds for all objects of a batch: git-lfs's program for parts cannot send a whole file.
-    parts = "multipart" in body.get("transfers", ()) and any(one.size > transfers.PART for one in asked)
+    parts = "multipart" in body.get("transfers", ()) and any(one.size > transfers.WHOLE for one in asked)
     # git-lfs sends no credentials of its own to an action that it is told to be authenticated for
     authorization = request.headers.get("authorization")
     verify = {

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from medhub.server import info, listing, repositories
 from medhub.server.access import Principal, Right, visible
 from medhub.server.accounts import get_account
-from medhub.server.errors import BadRequest, Forbidden, Refusal
+from medhub.server.errors import BadRequest, Forbidden, Refusal, RepoNotFound
 from medhub.server.hub import Hub
 from medhub.server.routes.dependencies import (
     Administered,
@@ -23,6 +23,7 @@ from medhub.server.routes.dependencies import (
     TheHub,
     Writable,
     Writer,
+    open_repo,
 )
 from medhub.server.routes.pagination import decode, linked
 from medhub.server.routes.paths import repo_url
@@ -101,7 +102,7 @@ def create(request: Request, hub: TheHub, caller: Writer, asked: New) -> dict[st
             visibility=_visibility(asked), sdk=asked.sdk,
         )  # fmt: skip
     except repositories.NameTaken as taken:
-        taken.body["url"] = repo_url(request, taken.repo.kind, taken.repo.full_name)
+        taken.body["url"] = repo_url(request, taken.kind, taken.full_name)
         raise
     return {"url": repo_url(request, repo.kind, repo.full_name), "name": repo.full_name, "id": repo.id}
 
@@ -110,17 +111,14 @@ def create(request: Request, hub: TheHub, caller: Writer, asked: New) -> dict[st
 def delete(hub: TheHub, caller: Writer, asked: Named) -> dict[str, Any]:
     """Delete a repository by its present name."""
     full_name = asked.name if "/" in asked.name else f"{asked.organization or caller.name}/{asked.name}"
-    with hub.database.read() as session:
-        repo = repositories.named(session, hub, caller, asked.type or "model", full_name, right=Right.ADMIN)
-    repositories.delete(hub, caller, repo)
+    repositories.delete(hub, caller, _named(hub, caller, asked.type or "model", full_name))
     return {}
 
 
 @router.post("/api/repos/move")
 def move(hub: TheHub, caller: Writer, asked: Move) -> dict[str, Any]:
     """Give a repository another name or namespace."""
-    with hub.database.read() as session:
-        repo = repositories.named(session, hub, caller, asked.type, asked.fromRepo, right=Right.ADMIN)
+    repo = _named(hub, caller, asked.type, asked.fromRepo)
     namespace, name = repositories.split_name(asked.toRepo)
     repositories.move(hub, caller, repo, namespace=namespace, name=name)
     return {}
@@ -146,7 +144,7 @@ def duplicate(request: Request, hub: TheHub, repo: Readable, caller: Writer, ask
     try:
         copy = repositories.duplicate(hub, caller, repo, namespace=namespace, name=name, visibility=_visibility(asked))
     except repositories.NameTaken as taken:
-        taken.body["url"] = repo_url(request, taken.repo.kind, taken.repo.full_name)
+        taken.body["url"] = repo_url(request, taken.kind, taken.full_name)
         raise
     return {"url": repo_url(request, copy.kind, copy.full_name), "filesCopyPending": False}
 
@@ -209,6 +207,15 @@ def space_settings(repo: Writable) -> dict[str, Any]:
 def run_space(repo: Writable) -> None:
     """Refuse to run a space."""
     raise NotOffered("this Hub stores Spaces and does not run them; start the app from a clone of its repository")
+
+
+def _named(hub: Hub, caller: Principal, kind: str, full_name: str) -> Repo:
+    """Return the repository of this present name, to be moved or deleted; nobody does that by a former name on purpose."""
+    with hub.database.read() as session:
+        repo = open_repo(session, hub, caller, kind, full_name, right=Right.ADMIN)
+    if repo.path != full_name.lower():
+        raise RepoNotFound(full_name)
+    return repo
 
 
 def _refuse_extras(asked: New | Copy) -> None:

@@ -43,7 +43,7 @@ from medhub.server.storage.patterns import ignored
 from medhub.server.storage.process import run_git
 from medhub.server.storage.push import Push, Update, install_hook
 from medhub.server.storage.reader import GitReader
-from medhub.server.storage.repository import GitRepository
+from medhub.server.storage.repository import GitRepository, room
 from medhub.server.storage.revisions import BRANCHES, MAIN, TAGS
 from medhub.server.storage.trees import Entry, Pointer
 
@@ -147,21 +147,25 @@ class GitStore:
         target = self._folder(uid)
         folder = Path(tempfile.mkdtemp(dir=self._temporary))
         try:
-            yield folder
-            for place, _, names in os.walk(folder):
-                for name in names:
-                    with open(os.path.join(place, name), "rb") as file:
-                        os.fsync(file.fileno())
-                sync_folder(Path(place))
-            target.parent.mkdir(exist_ok=True)
-            os.rename(folder, target)
-            sync_folder(target.parent)
-            sync_folder(self._root)
+            with room(self._root):
+                yield folder
+                _sync(folder)
+                target.parent.mkdir(exist_ok=True)
+                os.rename(folder, target)
+                sync_folder(target.parent)
+                sync_folder(self._root)
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 raise Conflict(f"the repository {uid} exists already") from error
             raise
-        except BaseException:
+        finally:
             shutil.rmtree(folder, ignore_errors=True)
-            raise
+
+
+def _sync(folder: Path) -> None:
+    """Make a folder durable with all that is in it."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(place, name), "rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(Path(place))

@@ -29,8 +29,8 @@ CONFIGURATION = {
 PIECE = 1 << 16
 """Bytes that are read from git at once."""
 
-LIMITED = ("sh", "-c", 'ulimit -v "$0"; ulimit -t "$1"; shift; exec "$@"', str(4 << 20), "600")
-"""Runs a command with 4 GiB (in KiB) of address space and 600 seconds of processor time a process at most."""
+LIMITED = ("sh", "-c", 'ulimit -v "$0"; ulimit -t "$1"; shift; exec "$@"', str(2 << 20), "600")
+"""Runs a command with 2 GiB (in KiB) of address space and 600 seconds of processor time a process at most."""
 
 
 def command(*arguments: str | Path, configuration: Mapping[str, str] | None = None) -> list[str]:

@@ -11,6 +11,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from operator import itemgetter
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
@@ -24,7 +25,7 @@ from medhub.server.storage.paths import check_path
 from medhub.server.storage.process import LIMITED, command, environment
 from medhub.server.storage.reader import GitReader
 from medhub.server.storage.revisions import all_commits, check_ref
-from medhub.server.storage.trees import FOLDER_MODES, SUBMODULE_MODE, Entry, find_pointer, raw_entries
+from medhub.server.storage.trees import FOLDER_MODES, SUBMODULE_MODE, Entry, RawEntry, find_pointer, raw_entries
 
 ABSENT = "0" * 40
 """How git writes the commit of a ref that is not there."""
@@ -32,7 +33,7 @@ MOST_REFS = 1_000
 """Refs that one push may move."""
 MOST_OBJECTS = 2_000_000
 """Objects that one push may bring."""
-MOST_FILES = 1_000_000
+MOST_FILES = 200_000
 """Files and folders that one push may add: a few nested trees can stand for more than anybody could list."""
 LARGEST_TREE = 32 << 20
 """Bytes of a commit, tag or folder; they are read into memory whole."""
@@ -91,15 +92,19 @@ class Push:
         for a submodule, TooLarge for more than MOST_FILES.
         """
         repository = self.repository.handle
+        # A commit's trees are compared again with those of the commit that follows it.
+        entries = lru_cache(maxsize=16)(partial(raw_entries, repository.odb))
+        pointer_of = lru_cache(maxsize=1024)(partial(find_pointer, repository.odb))
         count = 0
         for sha in self.new_commits():
             commit = _commit(repository, sha)
-            for path, oid in _new_entries(repository.odb, commit.tree_id.raw, [p.tree_id.raw for p in commit.parents]):
+            before = [parent.tree_id.raw for parent in commit.parents]
+            for path, oid in _new_entries(entries, commit.tree_id.raw, before):
                 count += 1
                 if count > MOST_FILES:
                     raise TooLarge(f"a push may add {MOST_FILES} files and folders at most; push in parts")
                 if oid is not None:
-                    size, pointer = find_pointer(repository.odb, pygit2.Oid(raw=oid))
+                    size, pointer = pointer_of(pygit2.Oid(raw=oid))
                     yield Entry(path, "file", oid.hex(), pointer.size if pointer else size, pointer)
 
     def new_pointers(self) -> Iterator[Entry]:
@@ -108,13 +113,13 @@ class Push:
 
 
 def _new_entries(
-    odb: pygit2.Odb, tree: bytes, before: list[bytes], prefix: str = ""
+    entries: Callable[[bytes], list[RawEntry]], tree: bytes, before: list[bytes], prefix: str = ""
 ) -> Iterator[tuple[str, bytes | None]]:
     """Yield (path, blob's id, or None for a folder) for what is in `tree` and in none of the trees `before`."""
     if tree in before:
         return
-    old = [raw_entries(odb, oid) for oid in before]
-    for mode, raw_name, oid in sorted(set(raw_entries(odb, tree)).difference(*old), key=itemgetter(1)):
+    old = [entries(oid) for oid in before]
+    for mode, raw_name, oid in sorted(set(entries(tree)).difference(*old), key=itemgetter(1)):
         try:
             path = check_path(prefix + raw_name.decode())
         except UnicodeDecodeError:
@@ -125,8 +130,8 @@ def _new_entries(
             yield path, oid
             continue
         yield path, None
-        below = [child for entries in old for mode, name, child in entries if name == raw_name and mode in FOLDER_MODES]
-        yield from _new_entries(odb, oid, below, path + "/")
+        below = [child for each in old for mode, name, child in each if name == raw_name and mode in FOLDER_MODES]
+        yield from _new_entries(entries, oid, below, path + "/")
 
 
 def install_hook(folder: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 import pygit2
@@ -19,6 +21,9 @@ from medhub.server.storage.changes import Author, Change, change_tree, signature
 from medhub.server.storage.locks import locked
 from medhub.server.storage.reader import GitReader
 from medhub.server.storage.revisions import BRANCHES, MAIN, TAGS, check_ref, find_commit
+
+ROOM = 32 << 20
+"""Bytes; a disk on which less is free counts as full where a write failed."""
 
 # An object is on the disk before a ref leads to it.
 pygit2.settings.enable_fsync_gitdir(True)
@@ -52,7 +57,7 @@ class GitRepository(GitReader):
         where an erasure ran meanwhile.
         """
         self._expect(ref, parent)
-        with _room():
+        with room(self.folder):
             edits = list(write_blobs(self.handle, changes))
             with locked(self.folder):
                 # An erasure may have dropped the blobs, which no ref reached yet: only what is still there goes in.
@@ -69,7 +74,7 @@ class GitRepository(GitReader):
 
         Raises Conflict, with the `files`, where both changed the same; RevisionNotFound.
         """
-        with _room(), locked(self.folder):
+        with room(self.folder), locked(self.folder):
             head, theirs = self._expect(ref), self._expect(other)
             if merges.merge_base(self.handle, str(head.id), str(theirs.id)) == str(theirs.id):
                 return str(head.id)
@@ -82,7 +87,7 @@ class GitRepository(GitReader):
 
     def squash(self, ref: str, *, author: Author, message: str) -> str:
         """Replace a ref's history by one commit without parents and with the same files; return it."""
-        with _room(), locked(self.folder):
+        with room(self.folder), locked(self.folder):
             tree = self._expect(ref).tree_id
             return self._move(ref, write_commit(self.handle, tree, [], author=author, message=message))
 
@@ -112,7 +117,7 @@ class GitRepository(GitReader):
     def set_ref(self, ref: str, sha: str, *, expected: str | None) -> None:
         """Point a ref at a commit. Raises Stale where its head is not `expected` (None: it must not exist yet)."""
         target = find_commit(self.handle, sha).id
-        with _room(), locked(self.folder):
+        with room(self.folder), locked(self.folder):
             if self.head(check_ref(ref)) != expected:
                 raise Stale()
             self._move(ref, target)
@@ -121,7 +126,7 @@ class GitRepository(GitReader):
         """Delete a ref. Raises RevisionNotFound, and Forbidden for main."""
         if ref == MAIN:
             raise Forbidden(f"Cannot delete {MAIN}")
-        with _room(), locked(self.folder):
+        with room(self.folder), locked(self.folder):
             if self.head(ref) is None:
                 raise RevisionNotFound(ref)
             self.handle.references.delete(ref)
@@ -132,7 +137,7 @@ class GitRepository(GitReader):
         Returns the new sha of each commit that a ref pointed at and that is another now. Clones and caches elsewhere
         keep what they have (protocol, section 12, rule 10). After a crash it can be repeated.
         """
-        with _room(), locked(self.folder):
+        with room(self.folder), locked(self.folder):
             found = erasure.pointer_blobs(self.handle)
             doomed = {oid for oid, pointer in found if pointer.sha256 in sha256s}
             moved = erasure.rewrite_histories(self.handle, doomed) if doomed else {}
@@ -180,7 +185,7 @@ class GitRepository(GitReader):
 
     @contextmanager
     def _creating(self, ref: str, exists: str) -> Iterator[None]:
-        with _room(), locked(self.folder):
+        with room(self.folder), locked(self.folder):
             for name in self.handle.references:
                 if name == ref:
                     raise Conflict(exists)
@@ -190,11 +195,16 @@ class GitRepository(GitReader):
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def room(folder: Path) -> Iterator[None]:
+    """Turn git's failures into OutOfSpace where the disk is full; libgit2 does not always say why a write failed."""
     try:
         yield
-    except (OSError, pygit2.GitError) as error:
-        full = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT)]
-        if any(reason in str(error) for reason in full):
-            raise OutOfSpace("the Hub's disk is full; nothing was changed; ask its operator for room") from error
+    except (OSError, pygit2.GitError, subprocess.CalledProcessError) as error:
+        try:
+            with TemporaryFile(dir=folder) as probe:
+                os.posix_fallocate(probe.fileno(), 0, ROOM)
+        except OSError as full:
+            if full.errno in (errno.ENOSPC, errno.EDQUOT):
+                message = "the Hub's disk is full; nothing was changed; ask its operator for room"
+                raise OutOfSpace(message) from error
         raise

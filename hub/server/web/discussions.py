@@ -128,7 +128,7 @@ def _said(repo: Repo, event: DiscussionEvent) -> str:
 
 
 def _changes(visit: Visit, repo: Repo, found: Discussion, right: Right) -> dict[str, Any]:
-    """Return a pull request's diff, and what keeps it from being merged; nothing for those who may not read the files."""
+    """Return a pull request's diff, and what keeps it from being merged; nothing for who may not read the files."""
     if not found.pull_request or right < Right.READ:
         return {"files": [], "conflicts": []}
     git = visit.hub.git.open(repo.id)

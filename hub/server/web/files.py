@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 from fastapi import APIRouter, Response
 
@@ -71,7 +71,7 @@ def crumbs(repo: Repo, revision: str, path: str) -> list[tuple[str, str]]:
     ]
 
 
-def refs(git: GitRepository) -> dict[str, Sequence[str]]:
+def refs(git: GitRepository) -> dict[str, Any]:
     """Return the names to choose a revision from."""
     return {"branches": list(git.branches()), "tags": list(git.tags())}
 

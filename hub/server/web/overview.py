@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medhub.server.cards import INTENDED_USE, Card
 from medhub.server.tables import Repo
 from medhub.server.web.layout import AREAS
 
@@ -72,6 +73,18 @@ def parameters(repo: Repo) -> str:
     """Return how many weights a model has, as its safetensors headers say."""
     total = _mapping(repo.facts.get("safetensors")).get("total")
     return f"{total:,}" if isinstance(total, int) and total > 0 else ""
+
+
+def known(repo: Repo, card: Card) -> dict[str, str]:
+    """Return what is known of a repository, by its name for people; empty where the card does not tell."""
+    return {
+        "Intended use": text(card.medical("intended_use") or card.section(INTENDED_USE)),
+        "Modality": text(card.medical("modality")),
+        "Licence": licence(repo),
+        "Parameters": parameters(repo),
+        "Library": text(repo.facts.get("library_name")),
+        "SDK": text(repo.facts.get("sdk")),
+    }
 
 
 def metrics(card: Mapping[str, Any]) -> list[Measured]:

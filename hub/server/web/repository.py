@@ -73,15 +73,10 @@ def show(visit: Visitor) -> Response:
     card = cards.Card(repo.card, frontmatter.split(_readme(visit, repo))[1])
     below = card.text.lstrip().removeprefix(f"# {repo.name}\n")  # the page has said so
     setting, lines = overview.loading(repo, base_url(visit.request))
-    known = {
-        "Intended use": overview.text(card.medical("intended_use") or card.section(cards.INTENDED_USE)),
-        "Modality": overview.text(card.medical("modality")), "Licence": overview.licence(repo),
-        "Parameters": overview.parameters(repo), "Library": overview.text(repo.facts.get("library_name")),
-        "SDK": overview.text(repo.facts.get("sdk")),
-    }  # fmt: skip
     return repo_page(
-        visit, repo, "card.html", tab="card", card=render(below, repo=repo), metrics=overview.metrics(repo.card), setting=setting,
-        lines=lines, known=known, asked=asked, may_ask=right < Right.READ and not visit.viewer.stranger,
+        visit, repo, "card.html", tab="card", card=render(below, repo=repo), metrics=overview.metrics(repo.card),
+        setting=setting, lines=lines, known=overview.known(repo, card), asked=asked,
+        may_ask=right < Right.READ and not visit.viewer.stranger,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """transformers: a model pushed to two branches, and loaded back."""
 
 import torch
+from huggingface_hub import HfApi
 from transformers import AutoConfig, AutoModel, BertConfig, BertModel
 
 config = BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
@@ -12,8 +13,6 @@ for revision in ("main", "other"):
     loaded = AutoModel.from_pretrained("alice/tiny-bert", revision=revision)
     torch.testing.assert_close(loaded(ids).last_hidden_state, model(ids).last_hidden_state)
 assert AutoConfig.from_pretrained("alice/tiny-bert").hidden_size == 32
-from huggingface_hub import HfApi
-
 info = HfApi().model_info("alice/tiny-bert")
 assert info.private
 assert info.config["model_type"] == "bert"

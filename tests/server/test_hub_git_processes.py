@@ -1,0 +1,130 @@
+"""Many processes on one repository, some of them killed: no file is lost, and nothing is left broken."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from medhub.server.errors import OutOfSpace
+from medhub.server.storage.git import Author, Change, GitRepository, GitStore, Put
+
+MAIN = "refs/heads/main"
+UID = "0123456789abcdef01234567"
+ANN = Author("Ann", "ann@hospital.example")
+
+WRITER = """
+import sys
+from pathlib import Path
+from medhub.server.errors import Stale
+from medhub.server.storage.git import Author, GitStore, Put
+
+root, name, count, look = sys.argv[1:]
+store, author = GitStore(Path(root)), Author(name, "x")
+for number in range(int(count)):
+    while True:
+        repository = store.open("0123456789abcdef01234567")
+        parent = repository.head("refs/heads/main") if look == "look" else None
+        changes = [Put(f"{name}/{number}.txt", f"{number}".encode()), Put("counter.txt", f"{name} {number}".encode())]
+        try:
+            print(repository.commit("refs/heads/main", changes, parent=parent, author=author, message="m"), flush=True)
+            break
+        except Stale:
+            pass
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> GitStore:
+    store = GitStore(tmp_path)
+    store.create(UID, {"README.md": b"# Model\n"}, author=ANN, message="initial commit")
+    return store
+
+
+def write(root: Path, name: str, count: int, look: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", WRITER, root, name, str(count), look]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+def history(repository: GitRepository) -> list[str]:
+    return [commit.sha for commit in repository.log(repository.head(MAIN) or "", limit=100_000)]
+
+
+def test_processes_commit_at_the_same_time(store: GitStore, tmp_path: Path) -> None:
+    """Those that name the parent they saw try again when it was another's turn; the others just land."""
+    writers = [write(tmp_path, f"w{n}", 12, "look" if n % 2 else "blind") for n in range(4)]
+    acknowledged = [writer.communicate()[0].decode().split() for writer in writers]
+    assert [writer.returncode for writer in writers] == [0] * 4
+    repository = store.open(UID)
+    shas = history(repository)
+    assert len(shas) == 4 * 12 + 1
+    assert {sha for mine in acknowledged for sha in mine} < set(shas)
+    entries = repository.tree(shas[0], recursive=True) or []
+    assert len([entry for entry in entries if entry.path.startswith("w") and entry.kind == "file"]) == 4 * 12
+    assert repository.fsck() == []
+
+
+def test_killed_writers(store: GitStore, tmp_path: Path) -> None:
+    """A dozen times: kill -9 somewhere in a commit; every acknowledged commit is there, and the next one lands."""
+    rng = random.Random(0)
+    acknowledged: list[str] = []
+    for turn in range(12):
+        writer = write(tmp_path, f"k{turn}", 100_000, "blind")
+        assert writer.stdout is not None
+        acknowledged.append(writer.stdout.readline().decode().strip())
+        time.sleep(rng.random() * 0.05)
+        writer.send_signal(signal.SIGKILL)
+        rest = writer.stdout.read().decode()
+        acknowledged += rest.split("\n")[:-1]
+        assert writer.wait() == -signal.SIGKILL
+        writer.stdout.close()
+        repository = store.open(UID)
+        changes = [Put(f"after/{turn}", b"x")]
+        acknowledged.append(repository.commit(MAIN, changes, parent=None, author=ANN, message="after"))
+        assert repository.fsck() == []
+    assert set(acknowledged) <= set(history(store.open(UID)))
+
+
+def test_the_lock_holds_between_processes(store: GitStore, tmp_path: Path) -> None:
+    with store.lock(UID):
+        writer = write(tmp_path, "waiting", 1, "blind")
+        with pytest.raises(subprocess.TimeoutExpired):
+            writer.wait(1)
+        before = store.open(UID).head(MAIN)
+    assert writer.communicate()[0].decode().strip() == store.open(UID).head(MAIN) != before
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of two mebibytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_refuses_and_changes_nothing(small_disk: Path) -> None:
+    store = GitStore(small_disk)
+    head = store.create(UID, {"a": b"a"}, author=ANN, message="first")
+    noise = random.Random(0)
+
+    def changes() -> Iterator[Change]:
+        for n in range(50):
+            yield Put(f"{n}.bin", noise.randbytes(100_000))
+
+    with pytest.raises(OutOfSpace):
+        store.open(UID).commit(MAIN, changes(), parent=None, author=ANN, message="too much")
+    assert store.open(UID).head(MAIN) == head
+    with pytest.raises(OutOfSpace):
+        store.create("f" * 24, {"a": noise.randbytes(3_000_000)}, author=ANN, message="first")
+    assert list(store.uids()) == [UID]
+    assert store.open(UID).fsck() == []
