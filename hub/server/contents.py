@@ -1,7 +1,7 @@
 """Large files by their sha256, whatever form they lie in: whole in the blob store, or as a Xet recipe over xorbs.
 
-A repository has a content through a link (RepoContent) only. Naming a sha256 is not permission to read it: links are what
-uploads make, what commits and pushes demand, and what downloads look through (protocol, section 12).
+A repository has a content through a link (RepoContent) only. Naming a sha256 is not permission to read it: links are
+what uploads make, what commits and pushes demand, and what downloads look through (protocol, section 12).
 """
 
 from __future__ import annotations
@@ -62,11 +62,12 @@ def usable(session: Session, hub: Hub, principal: Principal, repo: Repo, sha256:
     return None
 
 
-def link(session: Session, repo_id: str, *sha256s: str) -> None:
-    """Give a repository contents; a link that is there is renewed, so that no sweep takes it now.
+def link(session: Session, repo_id: str, *sha256s: str) -> int:
+    """Give a repository contents; return how many it did not have. The links are young now, and no sweep takes them.
 
     Raises Swept where a content is not there any more.
     """
+    count = 0
     for first in range(0, len(sha256s), BATCH):
         batch = set(sha256s[first : first + BATCH])
         here = (RepoContent.repo_id == repo_id, RepoContent.sha256.in_(batch))
@@ -76,6 +77,8 @@ def link(session: Session, repo_id: str, *sha256s: str) -> None:
             raise Swept("a large file was removed before it was used; send it again", headers={"Retry-After": "1"})
         if new:
             session.execute(insert(RepoContent), [{"repo_id": repo_id, "sha256": sha256} for sha256 in new])
+        count += len(new)
+    return count
 
 
 def presence(hub: Hub, content: Content) -> bool:
@@ -108,7 +111,7 @@ def store(hub: Hub, repo: Repo, upload: Upload, sha256: str, size: int, *, princ
             session.execute(delete(ContentXorb).where(ContentXorb.sha256 == sha256))
             content = session.merge(Content(sha256=sha256, size=size, file_hash=None, terms=[]))
             session.flush()
-        # A sweep deletes bytes in a write transaction that looks for this row: either it finds the row, or this finds the gap.
+        # A sweep deletes bytes in a write transaction that looks for this row: it finds the row, or this finds the gap.
         if not presence(hub, content):
             raise Swept("the Hub was tidying up the same bytes; send them again", headers={"Retry-After": "1"})
         link(session, repo.id, sha256)

@@ -1,7 +1,7 @@
-"""Giving up large files: the sweep of what nothing needs any more, and the erasure of named files at once (protocol, section 11).
+"""Giving up large files: the sweep of what nothing needs any more, and erasure of named files (protocol, section 11).
 
-Rows go first, in one transaction that looks again at what it deletes; bytes follow, each looked up once more. Whoever stores
-bytes checks that they are there in the transaction that makes the row. So neither can take away what the other relies on.
+Rows go first, in one transaction that looks again at what it deletes; bytes follow, each looked up once more. Whoever
+stores bytes checks in the transaction that makes the row that they are there. So neither takes from the other.
 """
 
 from __future__ import annotations
@@ -44,11 +44,10 @@ class Report:
     held: int = 0  # named files that other repositories have as well: their bytes stay
     shared: int = 0  # xorbs of named files that hold chunks of other files as well: they stay
 
-
     def __str__(self) -> str:
         return (
-            f"{self.bytes} bytes: {self.contents} large files that no repository needs, {self.xorbs} blocks of chunks that no "
-            f"large file needs, {self.leftovers} leftovers of uploads, {self.repositories} repositories deleted before"
+            f"{self.bytes} bytes: {self.contents} large files that no repository needs, {self.xorbs} blocks of chunks "
+            f"that no large file needs, {self.leftovers} leftovers of uploads, {self.repositories} deleted repositories"
         )
 
 
@@ -57,13 +56,17 @@ class _Dry(Exception):
 
 
 def epoch(session: Session) -> int:
-    """Return a number that grows whenever xorbs are removed; it belongs into the address that Xet clients cache xorbs by."""
+    """Return a number that grows whenever xorbs are removed, for the address by which Xet clients remember xorbs."""
     return session.execute(select(func.max(Epoch.number))).scalar() or 1
 
 
 def listing(hub: Hub, repo: Repo, *, after: str) -> tuple[list[dict[str, Any]], str | None]:
     """Return a page of a repository's large files as the API shows them, and where the next begins (section 3.14)."""
-    rows = select(RepoContent.sha256, RepoContent.created, Content.size).join(Content).where(RepoContent.repo_id == repo.id)
+    rows = (
+        select(RepoContent.sha256, RepoContent.created, Content.size)
+        .join(Content)
+        .where(RepoContent.repo_id == repo.id)
+    )
     with hub.database.read() as session:
         found = session.execute(rows.where(RepoContent.sha256 > after).order_by(RepoContent.sha256).limit(PAGE)).all()
     names = _names(hub, repo, (row.sha256 for row in found))
@@ -76,35 +79,42 @@ def listing(hub: Hub, repo: Repo, *, after: str) -> tuple[list[dict[str, Any]], 
 
 
 def erase(hub: Hub, principal: Principal, repo: Repo, sha256s: Sequence[str], *, rewrite: bool) -> Report:
-    """Take large files from a repository for ever, with `rewrite` from its history, and their bytes where it alone had them.
+    """Take large files from a repository for ever, with `rewrite` from its history; their bytes if it alone had them.
 
     What becomes of each file stands in the audit log only: who else has it is not for the caller to know.
     """
     if rewrite:
-        with index.changing(hub, principal, repo, "history.rewrite", note=f"without {len(sha256s)} large files") as change:
+        note = f"without {len(sha256s)} large files"
+        with index.changing(hub, principal, repo, "history.rewrite", note=note) as change:
             git = hub.git.open(repo.id)
             git.rewrite_without(set(sha256s))
-            change.commit = git.head("refs/heads/main")
+            change.commit = git.head("refs/heads/main") or ""
     report = Report()
     with hub.database.write() as session:
         here = (RepoContent.repo_id == repo.id, RepoContent.sha256.in_(sha256s))
-        mine = list(session.execute(delete(RepoContent).where(*here).returning(RepoContent.sha256)).scalars())
-        report.links = len(mine)
-        elsewhere = select(RepoContent.sha256, func.count()).where(RepoContent.sha256.in_(mine)).group_by(RepoContent.sha256)
-        holders = dict(session.execute(elsewhere).all())
+        mine = session.execute(delete(RepoContent).where(*here).returning(RepoContent.sha256)).scalars().all()
         needed = set(session.execute(select(ContentXorb.hash).where(ContentXorb.sha256.in_(mine))).scalars())
-        keys = _delete_contents(session, report, Content.sha256.in_(mine))
-        keys += _delete_xorbs(session, report, needed)
-        report.held, report.shared = len(holders), len(needed) - report.xorbs
-        for sha256 in mine:
-            others = holders.get(sha256)
-            note = f"{others} other repositories have it" if others else "its bytes are removed"
-            audit.record(session, principal, "lfs.erase", repo=f"{repo.kind} {repo.full_name}", path=sha256, note=note)
-        if report.shared:
-            note = f"{report.shared} xorbs stay, which hold chunks of other files as well"
-            audit.record(session, principal, "lfs.erase", repo=f"{repo.kind} {repo.full_name}", note=note)
+        keys = _delete_contents(session, report, Content.sha256.in_(mine)) + _delete_xorbs(session, report, needed)
+        _report_erasure(session, principal, repo, report, mine, shared=len(needed) - report.xorbs)
     _delete_blobs(hub, keys)
     return report
+
+
+def _report_erasure(
+    session: Session, principal: Principal, repo: Repo, report: Report, sha256s: Sequence[str], *, shared: int
+) -> None:
+    """Complete the report, and write the audit log: a line for each file, and one where chunks stay."""
+    count = func.count(RepoContent.repo_id)
+    others = select(RepoContent.sha256, count).where(RepoContent.sha256.in_(sha256s)).group_by(RepoContent.sha256)
+    holders = dict(session.execute(others).all())
+    report.links, report.held, report.shared = len(sha256s), len(holders), shared
+    name = f"{repo.kind} {repo.full_name}"
+    for sha256 in sha256s:
+        note = f"{holders[sha256]} other repositories have it" if sha256 in holders else "its bytes are removed"
+        audit.record(session, principal, "lfs.erase", repo=name, path=sha256, note=note)
+    if shared:
+        note = f"{shared} xorbs stay, which hold chunks of other files as well"
+        audit.record(session, principal, "lfs.erase", repo=name, note=note)
 
 
 def collect(hub: Hub, principal: Principal = OPERATOR, *, grace: timedelta = GRACE, delete: bool = False) -> Report:
@@ -117,7 +127,9 @@ def collect(hub: Hub, principal: Principal = OPERATOR, *, grace: timedelta = GRA
     with hub.database.read() as session:
         rows = session.execute(select(Repo.id, Repo.deleted)).all()
     buried = [repo_id for repo_id, deleted in rows if deleted and deleted < before]
-    unneeded = {repo_id: _unneeded(hub, repo_id, before) for repo_id, deleted in rows if not deleted or deleted >= before}
+    unneeded = {
+        repo_id: _unneeded(hub, repo_id, before) for repo_id, deleted in rows if not deleted or deleted >= before
+    }
     if delete:
         for repo_id in buried:
             hub.git.delete(repo_id)
@@ -170,7 +182,9 @@ def _delete_rows(
 def _delete_contents(session: Session, report: Report, which: ColumnElement[bool]) -> list[str]:
     """Delete the contents that no repository has; return the keys of those that lie whole."""
     lone = ~select(RepoContent.sha256).where(RepoContent.sha256 == Content.sha256).exists()
-    rows = session.execute(delete(Content).where(which, lone).returning(Content.sha256, Content.size, Content.file_hash)).all()
+    rows = session.execute(
+        delete(Content).where(which, lone).returning(Content.sha256, Content.size, Content.file_hash)
+    ).all()
     whole = [(sha256, size) for sha256, size, file_hash in rows if file_hash is None]
     report.contents += len(rows)
     report.bytes += sum(size for _, size in whole)
@@ -200,7 +214,7 @@ def _delete_blobs(hub: Hub, keys: Iterable[str]) -> None:
 
 
 def _leftovers(hub: Hub) -> Iterator[str]:
-    """Yield the keys of blobs without a row, which a killed upload leaves, and of parts that no link can complete any more."""
+    """Yield the keys of blobs without a row, which a killed upload leaves, and of parts too old to be completed."""
     for prefix in ("lfs/", "xorb/"):
         for batch in _batches(hub.blobs.keys(prefix)):
             with hub.database.read() as session:

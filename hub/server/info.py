@@ -189,7 +189,7 @@ def related(
     children, spaces = {}, defaultdict(list)
     if "childrenModelCount" in names:
         made = _users(select(RepoTag.tag, func.count()), "model", "base_model", repos).where(seen).group_by(RepoTag.tag)
-        children = dict(session.execute(made).tuples().all())
+        children = {tag: count for tag, count in session.execute(made)}
     if "spaces" in names:
         for tag, space in session.execute(_users(select(RepoTag.tag, Repo), "space", "model", repos).where(seen)):
             spaces[tag].append(space.full_name)

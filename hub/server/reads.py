@@ -1,7 +1,7 @@
-"""What reading a file leaves behind: a line in the audit log, written before the first byte is sent, and a count of downloads.
+"""What reading leaves behind: a line in the audit log, written before the first byte is sent, and a count of downloads.
 
-A download, in the count, is whatever one caller fetches of one repository by the Hugging Face clients without a pause of five
-minutes: a snapshot of 2,000 files counts once.
+A download, in the count, is whatever one caller fetches of one repository with a Hugging Face client without a pause of
+five minutes: a snapshot of 2,000 files counts once.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def record(
     note: str = "",
     counts: bool = False,
 ) -> None:
-    """Append a line to the audit log; where the read is part of a download and `counts`, count the download with its first line."""
+    """Append a line to the audit log; where the read `counts`, and begins a download, count that in the repository."""
     name = f"{repo.kind} {repo.full_name}"
     if counts:
         note = f"{DOWNLOAD} {note}".rstrip()
@@ -58,7 +58,7 @@ def record(
 
 
 class SharedWrites:
-    """Small writes that share transactions: those that come while one is under way go together in the next, with one wait for the disk."""
+    """Small writes that share transactions: what comes while one is under way waits together, and for the disk once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -34,7 +34,9 @@ def listen(hub: Hub) -> tuple[uvicorn.Server, socket.socket, str]:
     listener.listen(2048)
     config = uvicorn.Config(
         create_app(hub), http="httptools", ws="none", lifespan="off", log_level="warning", access_log=False,
-        server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=10, proxy_headers=False,
+        server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=10,
+        # with a proxy on this machine in front, the caller's address is the one that the proxy saw
+        proxy_headers=bool(settings.public_url), forwarded_allow_ips="127.0.0.1",
         ssl_certfile=settings.certificate or None, ssl_keyfile=settings.key or None,
     )  # fmt: skip
     host = "127.0.0.1" if settings.host in {"0.0.0.0", ""} else settings.host

@@ -1,4 +1,4 @@
-"""git-lfs transfers: what a client is told to send or fetch, and what its signed links then allow (protocol, section 3.8).
+"""git-lfs transfers: what a client is told to send or fetch, and what its signed links allow (protocol, section 3.8).
 
 A link binds the repository, the token it was asked with and the exact bytes; the token's right is checked again at use.
 """
@@ -6,14 +6,13 @@ A link binds the repository, the token it was asked with and the exact bytes; th
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from medhub.server import accounts, contents
+from medhub.server import accounts, audit, contents
 from medhub.server.access import Principal, Right, demand
 from medhub.server.errors import BadRequest, Forbidden, RepoNotFound
 from medhub.server.storage.blobs import Upload
@@ -25,13 +24,11 @@ if TYPE_CHECKING:
 LIFETIME = 24 * 3600
 """Seconds that a link is good for: a client asks for all its links first, and then sends for hours."""
 WHOLE = 1 << 30
-"""Bytes that are sent in one piece. Larger files go in parts where the client can, so that a broken connection costs one
-part; the Hub then writes everything twice, and takes half as much a second."""
+"""Bytes that are sent in one piece. Larger files go in parts where the client can, so that a broken connection costs
+one part; the Hub writes those twice, and takes half as much a second."""
 PART = 64 << 20
 """Bytes of one part, unless there would be more than MOST_PARTS."""
 MOST_PARTS = 1000
-UPLOAD_ID = re.compile("[0-9a-f]{26}")
-_TIME = slice(0, 10)
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class Links:
     base: str
 
     def action(self, verb: str, **bound: Any) -> dict[str, Any]:
-        """Return a git-lfs action; `verb` is upload, part, complete or download, and `bound` what the link is limited to."""
+        """Return a git-lfs action: upload, part, complete or download; `bound` is what its link is limited to."""
         statement = {"repo": self.repo.id, "token": self.principal.token_id, **bound}
         signed = self.hub.signer.sign(f"lfs-{verb}", statement, seconds=LIFETIME)
         return {"href": f"{self.base}/api/lfs/{verb}/{signed}", "header": {}, "expires_in": LIFETIME}
@@ -76,7 +73,7 @@ class Links:
 def right_to_send(ref: str | None) -> Right:
     """Return what it takes to send files for a ref: reading suffices where a pull request is to follow.
 
-    huggingface_hub names no ref for `create_pr`. A reader who sends bytes learns nothing, and only a writer can merge them.
+    huggingface_hub names no ref for `create_pr`. A reader who sends bytes learns nothing; only a writer can merge them.
     """
     return Right.READ if ref is None or ref.startswith("refs/pr/") else Right.WRITE
 
@@ -84,19 +81,12 @@ def right_to_send(ref: str | None) -> Right:
 def offer_uploads(
     links: Links, asked: Sequence[Asked], *, right: Right, parts: bool, verify: Any
 ) -> list[dict[str, Any]]:
-    """Return for each object how to send it, or nothing to do where the caller may use what is stored; that is linked.
+    """Return for each object how to send it; nothing to do where the caller may use what is stored, which is linked.
 
     `parts` says that the client sends large files in parts, `verify` is the action that it ends with.
     """
-    hub, repo = links.hub, links.repo
-    with hub.database.read() as session:
-        found = {
-            one.oid: contents.usable(session, hub, links.principal, repo, one.oid) for one in asked if not one.fault
-        }
-    stored = {oid for oid, content in found.items() if content and contents.presence(hub, content)}
-    if stored:
-        with hub.database.write() as session:
-            contents.link(session, repo.id, *stored)
+    stored = _link_stored(links, [one.oid for one in asked if not one.fault])
+    offer = _in_parts if parts else _whole
     answers = []
     for one in asked:
         if one.fault:
@@ -104,12 +94,8 @@ def offer_uploads(
         elif one.oid in stored:
             answers.append(one.answer())
         else:
-            send = (
-                _in_parts(links, one, right)
-                if parts
-                else links.action("upload", oid=one.oid, size=one.size, right=right)
-            )
-            answers.append(one.answer(authenticated=True, actions={"upload": send, "verify": verify}))
+            actions = {"upload": offer(links, one, right), "verify": verify}
+            answers.append(one.answer(authenticated=True, actions=actions))
     return answers
 
 
@@ -126,12 +112,11 @@ def offer_downloads(links: Links, asked: Sequence[Asked]) -> list[dict[str, Any]
 
 
 def allowed(hub: Hub, grant: Mapping[str, Any], *, address: str) -> tuple[Principal, Repo]:
-    """Return who uses a link, and the repository, with the rights of this moment. Raises as `demand` and `authenticate` do."""
+    """Return who uses a link, and its repository, with the rights of this moment. Raises as `demand` does, and more."""
     with hub.database.read() as session:
-        token = grant["token"]
-        principal = (
-            accounts.principal_of_token(session, token, address=address) if token else Principal(address=address)
-        )
+        principal = Principal(address=address)
+        if grant["token"]:
+            principal = accounts.principal_of_token(session, grant["token"], address=address)
         repo = session.get(Repo, grant["repo"])
         if repo is None:
             raise RepoNotFound("of this link", stranger=principal.stranger)
@@ -149,11 +134,11 @@ def part_key(upload: str, number: int, etag: str) -> str:
 
 def part_time(key: str) -> float:
     """Return when the upload began that a part belongs to, in seconds since 1970."""
-    return int(key.removeprefix("part/")[_TIME], 16)
+    return int(key.removeprefix("part/")[:10], 16)
 
 
 def listed_parts(grant: Mapping[str, Any], parts: Any) -> list[str]:
-    """Return the blob keys of the parts that the client lists, in order. Raises BadRequest unless it lists exactly all."""
+    """Return the blob keys of the parts that the client lists. Raises BadRequest unless it lists all, each once."""
     try:
         etags = {int(part["partNumber"]): str(part["etag"]).strip('"') for part in parts}
     except (TypeError, KeyError, ValueError) as error:
@@ -175,15 +160,31 @@ def assemble(hub: Hub, upload: Upload, keys: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
+def _link_stored(links: Links, oids: Sequence[str]) -> set[str]:
+    """Give the repository those of the objects that the caller may use already; return them."""
+    hub, repo, principal = links.hub, links.repo, links.principal
+    with hub.database.read() as session:
+        found = [contents.usable(session, hub, principal, repo, oid) for oid in oids]
+    stored = {content.sha256 for content in found if content and contents.presence(hub, content)}
+    if stored:
+        with hub.database.write() as session:
+            if new := contents.link(session, repo.id, *stored):
+                note = f"{new} large files that the caller may read elsewhere"
+                audit.record(session, principal, "lfs.link", repo=f"{repo.kind} {repo.full_name}", note=note)
+    return stored
+
+
+def _whole(links: Links, asked: Asked, right: Right) -> dict[str, Any]:
+    return links.action("upload", oid=asked.oid, size=asked.size, right=right)
+
+
 def _in_parts(links: Links, asked: Asked, right: Right) -> dict[str, Any]:
     size = max(PART, -(-asked.size // MOST_PARTS))
     starts = range(0, asked.size, size)
     upload = f"{int(time.time()):010x}{secrets.token_hex(8)}"
     complete = links.action("complete", oid=asked.oid, size=asked.size, right=right, upload=upload, parts=len(starts))
-    complete["header"] = {"chunk_size": str(size)} | {
-        f"{number:05d}": links.action(
-            "part", upload=upload, part=number, size=min(size, asked.size - start), right=right
-        )["href"]
-        for number, start in enumerate(starts, start=1)
-    }  # fmt: skip
+    complete["header"] = {"chunk_size": str(size)}
+    for number, start in enumerate(starts, start=1):
+        part = links.action("part", upload=upload, part=number, size=min(size, asked.size - start), right=right)
+        complete["header"][f"{number:05d}"] = part["href"]
     return complete

@@ -67,7 +67,9 @@ def served(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -
     """One Hub a test module; tests in it use repositories of their own names."""
     hub = open_hub(Settings(**{"data": tmp_path_factory.mktemp("hub"), "port": 0, **settings}))
     tokens = people(hub)
-    with running(hub) as url:
+    with running(hub) as url, pytest.MonkeyPatch.context() as patch:
+        # the client reads the variable once, when it is imported; all other tests are to stay offline
+        patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
         yield TestHub(hub, url, tokens)
     hub.database.close()
 
@@ -93,6 +95,4 @@ def client_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HF_HOME", str(home))
     for name in ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_XET"):
         monkeypatch.delenv(name, raising=False)
-    # the client reads it once, when it is imported; all other tests are to stay offline
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     return home

@@ -25,22 +25,26 @@ def principal(served: Any, who: str = "alice") -> Principal:
         return authenticate(session, served.tokens[who])
 
 
-def make_repo(served: Any, full_name: str, *, who: str = "alice", visibility: str = "private", kind: str = "model") -> Repo:
+def make_repo(
+    served: Any, full_name: str, *, who: str = "alice", visibility: str = "private", kind: str = "model"
+) -> Repo:
     namespace, name = full_name.split("/")
     return repositories.create(
         served.hub, principal(served, who), kind=kind, namespace=namespace, name=name, visibility=visibility
     )
 
 
-def commit(served: Any, repo: Repo, files: dict[str, bytes], *, large: bool = False, ref: str = "refs/heads/main") -> str:
+def commit(
+    served: Any, repo: Repo, files: dict[str, bytes], *, large: bool = False, ref: str = "refs/heads/main"
+) -> str:
     """Commit files behind the API's back, as pointers where they are `large`; return the commit."""
-    changes = [
-        PutPointer(path, sha256(data), len(data)) if large else Put(path, data) for path, data in files.items()
-    ]
+    changes = [PutPointer(path, sha256(data), len(data)) if large else Put(path, data) for path, data in files.items()]
     return served.hub.git.open(repo.id).commit(ref, changes, parent=None, author=ALICE, message="test")
 
 
-def ask(client: httpx.Client, full_name: str, *objects: tuple[str, int], operation: str = "upload", **more: Any) -> dict[str, Any]:
+def ask(
+    client: httpx.Client, full_name: str, *objects: tuple[str, int], operation: str = "upload", **more: Any
+) -> dict[str, Any]:
     """Ask the batch endpoint about objects, (oid, size) each; return its answer."""
     body = {"operation": operation, "objects": [{"oid": oid, "size": size} for oid, size in objects], **more}
     answer = client.post(f"/{full_name}.git/info/lfs/objects/batch", json=body)

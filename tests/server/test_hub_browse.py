@@ -45,7 +45,8 @@ def repo(served) -> str:
     api.create_repo("alice/Lungs", private=False)
     files = {
         "README.md": CARD.encode(), "config.json": b'{"model_type": "resnet", "architectures": ["ResNet"]}',
-        "model.safetensors": safetensors(100), "a/b/c.txt": b"deep", "a/b.txt": b"b", "a-b.txt": b"dash", "ä/ü.txt": b"umlaut",
+        "model.safetensors": safetensors(100), "a/b/c.txt": b"deep", "a/b.txt": b"b", "a-b.txt": b"dash",
+        "ä/ü.txt": b"umlaut",
     }  # fmt: skip
     operations = [CommitOperationAdd(path, data) for path, data in files.items()]
     api.create_commit("alice/Lungs", operations, commit_message="Everything")
@@ -151,7 +152,9 @@ def test_the_number_of_children_counts_what_the_caller_sees(served, repo: str) -
     api = served.api("alice")
     api.create_repo("alice/hidden-child")
     api.upload_file(
-        repo_id="alice/hidden-child", path_or_fileobj=f"---\nbase_model: {repo}\n---\n".encode(), path_in_repo="README.md"
+        repo_id="alice/hidden-child",
+        path_or_fileobj=f"---\nbase_model: {repo}\n---\n".encode(),
+        path_in_repo="README.md",
     )
     assert api.model_info(repo, expand=["childrenModelCount"]).children_model_count == 2
     assert served.api("bob").model_info(repo, expand=["childrenModelCount"]).children_model_count == 1
@@ -208,7 +211,11 @@ def test_pages_of_a_tree(served) -> None:
         assert "limit=10" in second.links["next"]["url"]
         assert not set(seen) & {entry["path"] for entry in second.json()}
         for cursor in ("WzFd", "bnVsbA", "WyJ4IiwgInkiXQ=="):
-            assert client.get("/api/models/alice/many/tree/main", params={"cursor": cursor}).status_code in (200, 400, 404)
+            assert client.get("/api/models/alice/many/tree/main", params={"cursor": cursor}).status_code in (
+                200,
+                400,
+                404,
+            )
 
 
 def test_missing_paths_carry_the_commit(served, repo: str) -> None:
@@ -226,7 +233,10 @@ def test_missing_paths_carry_the_commit(served, repo: str) -> None:
 
 def test_paths_info(served, repo: str) -> None:
     api = served.api("bob")
-    found = {entry.path: entry for entry in api.get_paths_info(repo, ["a", "a/b.txt", "nothing", "ä/ü.txt", "model.safetensors"])}
+    found = {
+        entry.path: entry
+        for entry in api.get_paths_info(repo, ["a", "a/b.txt", "nothing", "ä/ü.txt", "model.safetensors"])
+    }
     assert set(found) == {"a", "a/b.txt", "ä/ü.txt", "model.safetensors"}
     assert isinstance(found["a"], RepoFolder)
     assert found["a/b.txt"].size == 1
@@ -240,7 +250,12 @@ def test_paths_info(served, repo: str) -> None:
         for body in ({"paths": ["x"] * 1001}, {"paths": [1]}, {"paths": {"a": 1}}, ["a"], {}):
             assert client.post(url, json=body).status_code == 400, body
         assert client.post(url, content=b"{" * 5000, headers={"Content-Type": "application/json"}).status_code == 400
-        assert client.post(url, content=b"paths=%ff", headers={"Content-Type": "application/x-www-form-urlencoded"}).status_code < 500
+        assert (
+            client.post(
+                url, content=b"paths=%ff", headers={"Content-Type": "application/x-www-form-urlencoded"}
+            ).status_code
+            < 500
+        )
         assert client.post(url, content=b"x" * (5 << 20)).status_code == 413
 
 
@@ -259,7 +274,14 @@ def test_ids_without_a_namespace_are_missing_repositories(served) -> None:
     with pytest.raises(RepositoryNotFoundError):
         api.get_paths_info("bert", ["a"])
     with served.client("bob") as client:
-        for path in ("bert", "bert/revision/main", "bert/tree/main/a/b", "bert/refs", "bert/commits/main", "bert/tree/a%2Fb"):
+        for path in (
+            "bert",
+            "bert/revision/main",
+            "bert/tree/main/a/b",
+            "bert/refs",
+            "bert/commits/main",
+            "bert/tree/a%2Fb",
+        ):
             answer = client.get(f"/api/models/{path}")
             assert (answer.status_code, answer.headers.get("X-Error-Code")) == (404, "RepoNotFound"), path
 
@@ -269,7 +291,10 @@ def test_reads_are_audited(served, repo: str) -> None:
     list(served.api("bob").list_repo_tree(repo, "a"))
     with served.hub.database.read() as session:
         lines = [line for line in audit.lines(session) if line["action"] == "tree.read" and line["actor"] == "bob"]
-    assert [(line["repo"], line["path"]) for line in lines[-2:]] == [(f"model {repo}", "a/b.txt"), (f"model {repo}", "a")]
+    assert [(line["repo"], line["path"]) for line in lines[-2:]] == [
+        (f"model {repo}", "a/b.txt"),
+        (f"model {repo}", "a"),
+    ]
     assert lines[-1]["commit"] == served.api("bob").model_info(repo).sha
 
 

@@ -72,7 +72,9 @@ def test_usable_is_what_one_has_or_may_read(served: Any) -> None:
     assert usable_by(served, "bob", bobs, shown)
     assert usable_by(served, "bob", bobs, shared)
     assert not usable_by(served, "carol", bobs, shared), "not a member"
-    assert usable_by(served, "bob", private, hidden), "the repository has it; the right on the repository is asked elsewhere"
+    assert usable_by(served, "bob", private, hidden), (
+        "the repository has it; the right on the repository is asked elsewhere"
+    )
     with served.hub.database.write() as session:
         session.execute(update(Repo).where(Repo.id == public.id).values(gated="manual"))
     assert not usable_by(served, "bob", bobs, shown), "seeing a gated repository is not reading it"

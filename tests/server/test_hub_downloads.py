@@ -24,7 +24,9 @@ def repo(served: Any) -> Repo:
     repo = make_repo(served, "alice/files")
     with served.client("alice") as alice:
         send(alice, "alice/files", LARGE)
-    commit(served, repo, {"README.md": CARD, "empty": b"", "a/ä b#.txt": b"deep", "x.html": b"<script>", "x.svg": b"<svg>"})
+    commit(
+        served, repo, {"README.md": CARD, "empty": b"", "a/ä b#.txt": b"deep", "x.html": b"<script>", "x.svg": b"<svg>"}
+    )
     commit(served, repo, {"w.bin": LARGE}, large=True)
     return repo
 
@@ -43,14 +45,17 @@ def test_headers(served: Any, repo: Repo) -> None:
         for method in ("HEAD", "GET"):
             small = alice.request(method, "/alice/files/resolve/main/README.md")
             assert small.headers["X-Repo-Commit"] == head(served, repo)
-            assert small.headers["ETag"] == '"' + served.hub.git.open(repo.id).entry(head(served, repo), "README.md").oid + '"'
+            assert (
+                small.headers["ETag"]
+                == '"' + served.hub.git.open(repo.id).entry(head(served, repo), "README.md").oid + '"'
+            )
             assert (small.headers["Content-Length"], small.headers["Accept-Ranges"]) == (str(len(CARD)), "bytes")
             assert "X-Linked-Etag" not in small.headers
             assert "X-Xet-Hash" not in small.headers
             large = alice.request(method, "/alice/files/resolve/main/w.bin")
             assert large.headers["ETag"] == large.headers["X-Linked-Etag"] == f'"{sha256(LARGE)}"'
             assert large.headers["X-Linked-Size"] == large.headers["Content-Length"] == str(len(LARGE))
-            assert "X-Xet-Hash" not in large.headers and "Link" not in large.headers, "it lies whole, not as a recipe"
+            assert not {"X-Xet-Hash", "Link"} & set(large.headers), "it lies whole, not as a recipe"
         assert (small.content, large.content) == (CARD, LARGE)
         assert alice.get("/alice/files/resolve/main/empty").content == b""
         deep = alice.get("/alice/files/resolve/main/a/%C3%A4%20b%23.txt")
@@ -70,7 +75,9 @@ def test_nothing_runs_in_the_hubs_origin(served: Any, repo: Repo) -> None:
                 assert "html" not in found["Content-Type"]
                 assert "script" not in found["Content-Type"]
         for name in ("x.html", "x.svg"):
-            assert alice.get(f"/alice/files/resolve/main/{name}").headers["Content-Disposition"].startswith("attachment")
+            assert (
+                alice.get(f"/alice/files/resolve/main/{name}").headers["Content-Disposition"].startswith("attachment")
+            )
         assert alice.get("/alice/files/raw/main/x.html").headers["Content-Type"] == "text/plain; charset=utf-8"
 
 
@@ -94,7 +101,9 @@ def test_what_is_not_there(served: Any, repo: Repo) -> None:
         assert missing.headers["X-Repo-Commit"] == head(served, repo), "so that the client can remember the miss"
         assert missing.headers["X-Error-Code"] == "EntryNotFound"
         for path in ("a", "", "../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "a%00b", "README.md/x", "x" * 5000):
-            assert answer(f"/alice/files/resolve/main/{path}") in {(404, "EntryNotFound"), (400, None), (404, None)}, path
+            assert answer(f"/alice/files/resolve/main/{path}") in {(404, "EntryNotFound"), (400, None), (404, None)}, (
+                path
+            )
         assert answer("/alice/files/resolve/nobranch/README.md") == (404, "RevisionNotFound")
         assert answer("/alice/none/resolve/main/README.md") == (404, "RepoNotFound")
         with served.client("bob") as bob, served.client(None) as stranger:
@@ -109,7 +118,13 @@ def test_revisions(served: Any, repo: Repo) -> None:
     git.set_ref("refs/pr/1", first, expected=None)
     second = commit(served, repo, {"new.txt": b"2"})
     with served.client("alice") as alice:
-        for revision, status in {first: 404, "refs%2Fpr%2F1": 404, second: 200, "refs%2Fheads%2Fmain": 200, "main": 200}.items():
+        for revision, status in {
+            first: 404,
+            "refs%2Fpr%2F1": 404,
+            second: 200,
+            "refs%2Fheads%2Fmain": 200,
+            "main": 200,
+        }.items():
             assert alice.get(f"/alice/files/resolve/{revision}/new.txt").status_code == status, revision
 
 
@@ -234,7 +249,9 @@ def test_lost_bytes_are_no_empty_file(served: Any) -> None:
         commit(served, lost, {"w.bin": data}, large=True)
         served.hub.blobs.delete(contents.lfs_key(sha256(data)))
         found = alice.get("/alice/lost/resolve/main/w.bin")
-        assert (found.status_code, "X-Error-Code" in found.headers) == (404, False), "the client must not remember this miss"
+        assert (found.status_code, "X-Error-Code" in found.headers) == (404, False), (
+            "the client must not remember this miss"
+        )
         assert "fsck" in found.json()["error"]
 
 
@@ -251,7 +268,7 @@ def test_the_size_is_the_contents_not_the_pointers(served: Any) -> None:
 
 
 def test_shared_writes(served: Any) -> None:
-    """Lines of many threads go in few transactions, each line once and the chain whole; a failure reaches who waits for it."""
+    """Lines of many threads share transactions, each line once; a failure reaches the one who waits for it."""
     import threading
 
     counted = make_repo(served, "alice/shared")
@@ -266,7 +283,9 @@ def test_shared_writes(served: Any) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(line["path"] for line in reads_of(served, "alice/shared")) == sorted(f"{a}-{b}" for a in range(8) for b in range(10))
+    assert sorted(line["path"] for line in reads_of(served, "alice/shared")) == sorted(
+        f"{a}-{b}" for a in range(8) for b in range(10)
+    )
 
     def fails(session: Any) -> None:
         raise ZeroDivisionError

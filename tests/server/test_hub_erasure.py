@@ -83,7 +83,9 @@ def epoch(served: Any) -> int:
 def lines(served: Any, action: str, repo: Repo) -> list[dict[str, Any]]:
     with served.hub.database.read() as session:
         return [
-            line for line in audit.lines(session) if line["action"] == action and line["repo"] == f"model {repo.full_name}"
+            line
+            for line in audit.lines(session)
+            if line["action"] == action and line["repo"] == f"model {repo.full_name}"
         ]
 
 
@@ -193,7 +195,7 @@ def test_leftovers_of_uploads(swept: Any) -> None:
 
 
 def test_an_upload_under_way_notices_the_sweep(swept: Any) -> None:
-    """The bytes have arrived, the row has not: a sweep may take them, and then the client is told to send them again."""
+    """The bytes have arrived, the row has not: a sweep may take them; then the client is told to send them again."""
     served = swept
     make_repo(served, "alice/under-way")
     data = b"under way" * 1000
@@ -298,7 +300,10 @@ def test_erasure_reaches_history_bytes_and_log(served: Any) -> None:
     deletions = {"sha": [sha256(patient), sha256(held), "0" * 64], "rewriteHistory": True}
     with served.client("alice") as alice, served.client("bob") as bob:
         listed = {item["fileOid"]: item for item in alice.get("/api/models/alice/erased/lfs-files").json()}
-        assert (listed[sha256(patient)]["filename"], listed[sha256(patient)]["ref"]) == ("patient.bin", "refs/heads/main")
+        assert (listed[sha256(patient)]["filename"], listed[sha256(patient)]["ref"]) == (
+            "patient.bin",
+            "refs/heads/main",
+        )
         assert alice.post("/api/models/alice/erased/lfs-files/batch", json={"deletions": deletions}).status_code == 200
         assert alice.get("/alice/erased/resolve/main/patient.bin").status_code == 404
         assert alice.get(f"/alice/erased/resolve/{first}/patient.bin").status_code == 404
@@ -321,7 +326,9 @@ def test_erasure_without_history_leaves_pointers_that_open_nothing(served: Any) 
     head = commit(served, repo, {"w.bin": data}, large=True)
     with served.client("alice") as alice:
         deletions = {"sha": [sha256(data)], "rewriteHistory": False}
-        assert alice.post("/api/models/alice/pointers/lfs-files/batch", json={"deletions": deletions}).status_code == 200
+        assert (
+            alice.post("/api/models/alice/pointers/lfs-files/batch", json={"deletions": deletions}).status_code == 200
+        )
         assert served.hub.git.open(repo.id).head("refs/heads/main") == head
         assert alice.get("/alice/pointers/resolve/main/w.bin").status_code == 404
     assert not has_bytes(served, sha256(data))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pygit2
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from medhub.server.errors import BadRequest, Conflict, EntryNotFound, Forbidden, RevisionNotFound, Stale
@@ -350,20 +350,20 @@ def attempt(apply: Callable[[], object]) -> type[Exception] | None:
 
 
 @given(batches=st.lists(st.lists(CHANGES, max_size=6), max_size=6))
-@settings(max_examples=40, deadline=None)
-def test_commits_beside_a_model(batches: list[list[Change]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        store, model = GitStore(Path(folder)), Model()
-        head = store.create(UID, model.files, author=ANN, message="first")
-        for batch in batches:
-            before, repository = dict(model.files), store.open(UID)
-            refused = attempt(lambda batch=batch: [model.apply(change) for change in batch])
-            if refused:
-                model.files = before
-            assert attempt(lambda batch=batch, to=repository: commit(to, *batch)) is refused
-            new = repository.head(MAIN)
-            assert new
-            assert (new == head) == (before == model.files)
-            assert files(repository, new) == model.files
-            head = new
-        assert store.open(UID).fsck() == []
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_commits_beside_a_model(repository: GitRepository, batches: list[list[Change]]) -> None:
+    model = Model()
+    repository.squash(MAIN, author=ANN, message="start")
+    commit(repository, *(Delete(path) for path in files(repository, repository.head(MAIN) or "")))
+    head = commit(repository, *(Put(path, data) for path, data in model.files.items()))
+    for batch in batches:
+        before = dict(model.files)
+        refused = attempt(lambda batch=batch: [model.apply(change) for change in batch])
+        if refused:
+            model.files = before
+        assert attempt(lambda batch=batch: commit(repository, *batch)) is refused
+        new = repository.head(MAIN)
+        assert new
+        assert (new == head) == (before == model.files)
+        assert files(repository, new) == model.files
+        head = new

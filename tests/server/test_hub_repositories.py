@@ -15,7 +15,6 @@ from medhub.server import accounts, audit, repositories
 from medhub.server.access import Principal
 from medhub.server.tables import Repo, RepoAlias
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:Warnings while validating metadata")
 
 
@@ -75,7 +74,15 @@ def test_gitattributes_send_medical_images_to_large_file_storage(served) -> None
     api.create_repo("alice/attributes")
     git = served.hub.git.open(rows(served, "alice/attributes")[0].id)
     head = git.head("refs/heads/main")
-    for path in ("w.safetensors", "a/ct.nii", "a/ct.nii.gz", "x.dcm", "saved_model/a/b", "a/slide.zarr/0/1", "a.tfevents.1"):
+    for path in (
+        "w.safetensors",
+        "a/ct.nii",
+        "a/ct.nii.gz",
+        "x.dcm",
+        "saved_model/a/b",
+        "a/slide.zarr/0/1",
+        "a.tfevents.1",
+    ):
         assert git.is_lfs(head, path), path
     for path in ("README.md", "config.json", "a/labels.csv", "model.py"):
         assert not git.is_lfs(head, path), path
@@ -83,7 +90,24 @@ def test_gitattributes_send_medical_images_to_large_file_storage(served) -> None
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".hidden", "-x", "x.", "a--b", "a..b", "x.git", "X.GIT", "a b", "ä", "a/b/c", "tree", "Resolve", "x" * 91, "a\x00b", ".."],
+    [
+        "",
+        ".hidden",
+        "-x",
+        "x.",
+        "a--b",
+        "a..b",
+        "x.git",
+        "X.GIT",
+        "a b",
+        "ä",
+        "a/b/c",
+        "tree",
+        "Resolve",
+        "x" * 91,
+        "a\x00b",
+        "..",
+    ],
 )
 def test_names_that_cannot_be(served, name: str) -> None:
     with served.client("alice") as client:
@@ -98,10 +122,10 @@ def test_what_is_not_offered_is_refused_and_not_lost(served) -> None:
         api.create_repo("alice/protected", repo_type="space", space_sdk="static", visibility="protected")
     with pytest.raises(BadRequestError, match="secrets"):
         api.create_repo("alice/s", repo_type="space", space_sdk="gradio", space_secrets=[{"key": "K", "value": "V"}])
-    with pytest.raises(BadRequestError, match="sdk"), served.client("alice") as client:
-        answer = client.post("/api/repos/create", json={"name": "alice/s", "type": "space", "sdk": "rocket"})
-        raise BadRequestError(answer.json()["error"], response=answer)
     with served.client("alice") as client:
+        answer = client.post("/api/repos/create", json={"name": "alice/s", "type": "space", "sdk": "rocket"})
+        assert answer.status_code == 400
+        assert "rocket" in answer.json()["error"]
         assert client.post("/api/repos/create", json={"name": "k", "type": "kernel"}).status_code == 400
         assert client.post("/api/repos/create", json={"name": "k", "visibility": "secret"}).status_code == 400
         assert client.post("/api/repos/create", json={"name": 7}).status_code == 400
@@ -110,9 +134,9 @@ def test_what_is_not_offered_is_refused_and_not_lost(served) -> None:
 
 
 def test_rights_to_create_and_delete(served) -> None:
-    with pytest.raises(HfHubHTTPError, match="(?s)403.*may only read"):
+    with pytest.raises(HfHubHTTPError, match=r"(?s)403.*may only read"):
         served.api("carol").create_repo("carol/mine")
-    with pytest.raises(HfHubHTTPError, match="(?s)403.*may not make repositories in radiology"):
+    with pytest.raises(HfHubHTTPError, match=r"(?s)403.*may not make repositories in radiology"):
         served.api("bob").create_repo("radiology/bobs")
     with pytest.raises(HfHubHTTPError, match="403"):
         served.api("bob").create_repo("alice/bobs")
@@ -121,7 +145,7 @@ def test_rights_to_create_and_delete(served) -> None:
     served.api("alice").create_repo("radiology/kept")
     with pytest.raises(HfHubHTTPError, match="403"):
         served.api("bob").delete_repo("radiology/kept")
-    with pytest.raises(HfHubHTTPError, match="(?s)403.*may only read"):
+    with pytest.raises(HfHubHTTPError, match=r"(?s)403.*may only read"):
         served.api("carol").delete_repo("radiology/kept")
     served.api("alice").create_repo("alice/kept")
     with pytest.raises(RepositoryNotFoundError):
@@ -189,7 +213,7 @@ def test_the_former_name_redirects_with_everything_behind_it(served) -> None:
     with served.client("alice") as client:
         for path, target in {
             "/api/models/alice/moved": "/api/models/alice/now",
-            "/api/models/alice/Moved/tree/next%2Fone?recursive=true": "/api/models/alice/now/tree/next%2Fone?recursive=true",
+            "/api/models/alice/Moved/tree/next%2Fone?expand=true": "/api/models/alice/now/tree/next%2Fone?expand=true",
             "/api/models/alice/moved/commits/refs%2Fheads%2Fmain": "/api/models/alice/now/commits/refs%2Fheads%2Fmain",
             "/alice/moved/resolve/next%2Fone/.gitattributes": "/alice/now/resolve/next%2Fone/.gitattributes",
             "/alice/moved.git/info/refs?service=git-upload-pack": "/alice/now.git/info/refs?service=git-upload-pack",
@@ -207,7 +231,12 @@ def test_git_follows_a_move(served, tmp_path: Path) -> None:
     api.move_repo("alice/cloned", "alice/cloned-now")
     host = served.url.removeprefix("http://")
     url = f"http://alice:{served.tokens['alice']}@{host}/alice/cloned"
-    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1"}
+    environment = {
+        "HOME": str(tmp_path),
+        "PATH": "/usr/bin:/bin",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_LFS_SKIP_SMUDGE": "1",
+    }
     subprocess.run(["git", "clone", "--quiet", url, str(tmp_path / "c")], env=environment, check=True)
     assert (tmp_path / "c" / ".gitattributes").exists()
 
@@ -249,7 +278,7 @@ def test_settings(served) -> None:
     assert not served.api("bob").model_info("alice/settings").private
     api.update_repo_settings("alice/settings", gated="manual")
     found = served.api("bob").model_info("alice/settings")
-    assert found.gated == "manual" and not found.private, "what is not sent stays"
+    assert (found.gated, found.private) == ("manual", False), "what is not sent stays"
     with pytest.raises(GatedRepoError):
         served.api("bob").auth_check("alice/settings")
     api.update_repo_settings("alice/settings", gated=False)

@@ -43,7 +43,7 @@ def test_branches(served, repo: str) -> None:
         api.create_branch(repo, branch="from-nothing", revision="nothing")
     with pytest.raises(BadRequestError):
         api.create_branch(repo, branch="refs/pr/7")
-    with pytest.raises(HfHubHTTPError, match="(?s)403.*Cannot delete refs/heads/main"):
+    with pytest.raises(HfHubHTTPError, match=r"(?s)403.*Cannot delete refs/heads/main"):
         api.delete_branch(repo, branch="main")
     api.delete_branch(repo, branch="next/one")
     with pytest.raises(RevisionNotFoundError):
@@ -88,7 +88,9 @@ def test_long_histories_come_in_pages_that_a_new_commit_does_not_shift(served) -
     api = served.api("alice")
     api.create_repo("alice/long")
     for number in range(52):
-        api.upload_file(repo_id="alice/long", path_or_fileobj=str(number).encode(), path_in_repo="n", commit_message=f"c{number}")
+        api.upload_file(
+            repo_id="alice/long", path_or_fileobj=str(number).encode(), path_in_repo="n", commit_message=f"c{number}"
+        )
     with served.client("alice") as client:
         first = client.get("/api/models/alice/long/commits/main")
         assert len(first.json()) == 50
@@ -138,8 +140,8 @@ def test_readers_change_nothing(served, repo: str) -> None:
 def test_private_answers_as_missing(served, who: str | None) -> None:
     served.api("alice").create_repo("alice/hidden", exist_ok=True)
     asked = [
-        ("GET", "refs"), ("GET", "refs?include_prs=1"), ("GET", "commits/main"), ("POST", "branch/x"), ("DELETE", "branch/main"),
-        ("POST", "tag/main"), ("DELETE", "tag/x"), ("POST", "super-squash/main"),
+        ("GET", "refs"), ("GET", "refs?include_prs=1"), ("GET", "commits/main"), ("POST", "branch/x"),
+        ("DELETE", "branch/main"), ("POST", "tag/main"), ("DELETE", "tag/x"), ("POST", "super-squash/main"),
     ]  # fmt: skip
     with served.client(who) as client:
         for method, path in asked:

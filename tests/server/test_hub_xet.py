@@ -91,8 +91,8 @@ def count(served: Any, *where: Any) -> int:
         return session.execute(select(func.count()).where(*where)).scalar_one()
 
 
-def reassemble(found: dict[str, Any], size: int) -> bytes:
-    """Do what a client does with the answer to /v2/reconstructions."""
+def reassemble(found: dict[str, Any], size: int, client: httpx.Client) -> bytes:
+    """Do what a client does with the answer to /v2/reconstructions; `client` has no token of its own."""
     chunks: dict[tuple[str, int], bytes] = {}
     for name, fetches in found["xorbs"].items():
         end = -1
@@ -103,7 +103,7 @@ def reassemble(found: dict[str, Any], size: int) -> bytes:
             )
             end = part["chunks"]["end"]
             wanted = f"bytes={part['bytes']['start']}-{part['bytes']['end']}"
-            answer = httpx.get(fetch["url"], headers={"Range": wanted}, trust_env=False)
+            answer = client.get(fetch["url"], headers={"Range": wanted})
             assert answer.status_code == 206 and answer.headers["Content-Range"].startswith(wanted.replace("=", " "))
             place = 0
             for index in range(part["chunks"]["start"], end):
@@ -154,8 +154,8 @@ def test_the_real_client(served: Any, tmp_path: Path) -> None:
     assert any("xet" in note for note in before)
     assert "same" in served.python(code, tmp_path / "home", HF_HUB_DISABLE_XET="1")
     assert not any("xet" in line["note"] for line in reads(served, "alice/real")[len(before) :])
-    (upload,) = lines(served, "alice/real", "xet.upload")
-    assert upload["note"] == "3 large files" and upload["actor"] == "alice"
+    first, again = lines(served, "alice/real", "xet.upload")
+    assert first["note"] == again["note"] == "3 large files"
 
 
 def test_a_wrong_shard_tells_the_real_client_why(served: Any, tmp_path: Path) -> None:
@@ -192,11 +192,11 @@ def test_every_packing_can_be_read(served: Any, scheme: int) -> None:
     files = [DATA + bytes([scheme]), TEXT + bytes([scheme]), bytes(300_000 + scheme), bytes([scheme])]
     upload = send_files(served, repo.full_name, files, scheme=scheme)
     commit(served, repo, {f"{number}.bin": file for number, file in enumerate(files)}, large=True)
-    with served.client("alice") as alice, cas(served, "alice", repo.full_name, "read") as client:
+    with served.client("alice") as alice, served.client(None) as plain, cas(served, "alice", repo.full_name, "read") as client:
         for number, (file, name) in enumerate(zip(files, upload.hashes, strict=True)):
             answer = alice.get(f"/{repo.full_name}/resolve/main/{number}.bin")
             assert answer.content == file and answer.headers["X-Xet-Hash"] == name
-            assert reassemble(client.get(f"/v2/reconstructions/{name}").json(), len(file)) == file
+            assert reassemble(client.get(f"/v2/reconstructions/{name}").json(), len(file), plain) == file
 
 
 def test_ranges(served: Any) -> None:
@@ -227,14 +227,14 @@ def test_ranges(served: Any) -> None:
         header = {"Range": f"bytes={start}-{start + length - 1}"}
         assert alice.get("/alice/ranges/resolve/main/w.bin", headers=header).content == data[start:stop]
         found = client.get(f"/v2/reconstructions/{name}", headers=header).json()
-        assert reassemble(found, stop - start) == data[start:stop]
+        assert reassemble(found, stop - start, plain) == data[start:stop]
         older = client.get(f"/v1/reconstructions/{name}", headers=header).json()
         assert older["terms"] == found["terms"]
         for xorb, fetches in older["fetch_info"].items():
             for fetch, newer in zip(fetches, found["xorbs"][xorb], strict=True):
                 assert [{"chunks": fetch["range"], "bytes": fetch["url_range"]}] == newer["ranges"]
 
-    with served.client("alice") as alice, cas(served, "alice", "alice/ranges", "read") as client:
+    with served.client("alice") as alice, served.client(None) as plain, cas(served, "alice", "alice/ranges", "read") as client:
         check()
         beyond = client.get(f"/v2/reconstructions/{name}", headers={"Range": f"bytes={len(data)}-"})
         assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, f"bytes */{len(data)}")
@@ -260,28 +260,31 @@ def test_pieces_are_small(served: Any) -> None:
 def test_many_terms(served: Any) -> None:
     """A file of 20,000 terms is one row a xorb, and one fetch."""
     make_repo(served, "alice/terms")
-    xorb = split(random.Random(5).randbytes(50_000), 100)
-    terms = [Term(xorb, index, index + 1) for _ in range(40) for index in range(500)]
-    data = b"".join(xorb) * 40
+    xorb = split(random.Random(5).randbytes(400), 100)
+    terms = [Term(xorb, index, index + 1) for _ in range(5000) for index in range(4)]
+    data = b"".join(xorb) * 5000
     with cas(served, "alice", "alice/terms") as client:
         client.post(f"/v1/xorbs/default/{xorb_hash(xorb)}", content=pack_xorb(xorb)).raise_for_status()
         client.post("/v1/shards", content=pack_shard([pack_file(terms)])).raise_for_status()
     content = find(served, data)
     assert content and b"".join(contents.read(served.hub, content, 1_999_000, 1_999_950)) == data[1_999_000:1_999_950]
     assert count(served, ContentXorb.sha256 == content.sha256) == 1
-    with cas(served, "alice", "alice/terms", "read") as client:
+    with served.client(None) as plain, cas(served, "alice", "alice/terms", "read") as client:
         found = client.get(f"/v2/reconstructions/{content.file_hash}").json()
     assert len(found["terms"]) == 20_000 and sum(map(len, found["xorbs"].values())) == 1
-    assert reassemble(found, len(data)) == data
+    assert reassemble(found, len(data), plain) == data
 
 
 def test_many_files_of_one_shard(served: Any) -> None:
     repo = make_repo(served, "alice/series")
-    files = [random.Random(seed).randbytes(400) for seed in range(1500)]
-    send_files(served, "alice/series", [*files, files[0]])
+    xorb = [b"%d" % digit for digit in range(10)]
+    files = [[Term(xorb, int(digit), int(digit) + 1) for digit in f"{number:04}"] for number in [*range(1500), 7]]
+    with cas(served, "alice", "alice/series") as client:
+        client.post(f"/v1/xorbs/default/{xorb_hash(xorb)}", content=pack_xorb(xorb)).raise_for_status()
+        client.post("/v1/shards", content=pack_shard(map(pack_file, files))).raise_for_status()
     assert count(served, RepoContent.repo_id == repo.id) == 1500
-    content = find(served, files[1234])
-    assert content and b"".join(contents.read(served.hub, content)) == files[1234]
+    content = find(served, b"1234")
+    assert content and b"".join(contents.read(served.hub, content)) == b"1234"
 
 
 def test_progress_is_reported(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,7 +299,8 @@ def test_progress_is_reported(served: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert answer.headers["Content-Type"].startswith("application/x-ndjson")
     *steps, last = map(json.loads, answer.text.splitlines())
     assert last == {"type": "result"} and {step["total"] for step in steps} == {len(data)}
-    assert [step["verified"] for step in steps] == sorted({step["verified"] for step in steps}) and len(steps) > 1
+    assert [step["verified"] for step in steps] == sorted(step["verified"] for step in steps)
+    assert len(steps) > 2
     (error,) = map(json.loads, wrong.text.splitlines())
     assert error["type"] == "error" and error["retryable"] is False and "shard" in error["message"]
 
@@ -475,7 +479,7 @@ def without_proof(xorb: Sequence[bytes]) -> bytes:
 @pytest.mark.parametrize("fault", [chunk_range_out_of_bounds, wrong_sha256, wrong_hash, without_sha256, without_proof])
 def test_a_shard_that_is_not_true(served: Any, fault: Callable[[Sequence[bytes]], bytes]) -> None:
     """It is refused as a whole, with the good file that it names beside the bad."""
-    repo = make_repo(served, f"alice/{fault.__name__.replace('_', '-')}")
+    repo = make_repo(served, f"alice/untrue-{fault.__name__}")
     data = random.Random(12).randbytes(200_000)
     xorb = split(data)
     with cas(served, "alice", repo.full_name) as client:
@@ -561,7 +565,7 @@ def test_a_link_to_bytes(served: Any) -> None:
         assert ask(wanted).status_code == 403, wanted
     assert ask(f"bytes={10**9}-").status_code == 416
     content, _, mac = fetch["url"].rpartition("/")[2].partition(".")
-    for forged in (f"{content[:-4]}AAAA.{mac}", f"{content}.{mac[:-4]}AAAA", content, "x", "%FF"):
+    for forged in (f"{content[:-4]}AAAA.{mac}", f"{content}.{mac[:-4]}AAAA", content, "x", "%C3%A4.x"):
         assert ask(None, f"{served.url}/xet/data/{forged}").status_code == 403
     with served.hub.database.write() as session:
         session.delete(session.get(RepoContent, (repo.id, sha256(data))))
@@ -645,7 +649,7 @@ def test_a_stranger_reads_what_is_open_to_strangers(served: Any) -> None:
     data = random.Random(19).randbytes(200_000)
     upload = send_files(served, "alice/open", [data])
     commit(served, repo, {"w.bin": data}, large=True)
-    with cas(served, None, "alice/open", "read") as client:
-        assert reassemble(client.get(f"/v2/reconstructions/{upload.hashes[0]}").json(), len(data)) == data
+    with served.client(None) as plain, cas(served, None, "alice/open", "read") as client:
+        assert reassemble(client.get(f"/v2/reconstructions/{upload.hashes[0]}").json(), len(data), plain) == data
     (line,) = reads(served, "alice/open")
     assert (line["actor"], line["path"], line["bytes"]) == ("", sha256(data), len(data))

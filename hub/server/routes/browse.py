@@ -66,7 +66,7 @@ def tree(
     page = min(limit or PAGE, PAGE_EXPANDED if expand else PAGE)
     found = git.tree(commit, path, recursive=recursive, after=after, limit=page + 1)
     if found is None:
-        raise EntryNotFound(f"{path} does not exist on {revision!r}, or is not a folder", commit=commit)
+        raise EntryNotFound(f"{path!a} does not exist on {revision!a}, or is not a folder", commit=commit)
     reads.record(hub, caller, repo, "tree.read", commit=commit, path=path)
     entries = found[:page]
     following = [commit, entries[-1].path] if len(found) > page else None

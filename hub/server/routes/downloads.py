@@ -22,8 +22,11 @@ router = APIRouter()
 
 RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 SHOWN = {
-    **dict.fromkeys("cfg csv ini json jsonl log md py sh toml tsv txt yaml yml".split(), "text/plain; charset=utf-8"),
-    **{name: f"image/{name}" for name in "avif bmp gif png webp".split()},
+    **dict.fromkeys(
+        ["cfg", "csv", "ini", "json", "jsonl", "log", "md", "py", "sh", "toml", "tsv", "txt", "yaml", "yml"],
+        "text/plain; charset=utf-8",
+    ),
+    **{name: f"image/{name}" for name in ["avif", "bmp", "gif", "png", "webp"]},
     **{"jpg": "image/jpeg", "jpeg": "image/jpeg", "ico": "image/x-icon"},
     **{"flac": "audio/flac", "mp3": "audio/mpeg", "wav": "audio/wav", "mp4": "video/mp4", "webm": "video/webm"},
 }
@@ -33,7 +36,7 @@ HARMLESS = {
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, no-cache",
-    "Access-Control-Expose-Headers": "X-Repo-Commit, X-Linked-Etag, X-Linked-Size, X-Xet-Hash, ETag, Link, Content-Range",
+    "Access-Control-Expose-Headers": "X-Repo-Commit, X-Linked-Etag, X-Linked-Size, X-Xet-Hash, ETag, Content-Range",
 }
 FILE = "/{kind:prefix}{namespace:segment}/{name:segment}/"
 
@@ -78,7 +81,7 @@ def file_response(
 ) -> Response:
     """Answer a GET or HEAD of a file of `size` bytes, or of the range that is asked for.
 
-    `pieces` yields the bytes [start, stop); `read` is told how many are about to be sent, and which, before the first is.
+    `pieces` yields the bytes [start, stop); `read` is told how many will be sent, and which, before the first is.
     """
     headers = {**HARMLESS, "Accept-Ranges": "bytes", **headers}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
@@ -91,7 +94,7 @@ def file_response(
         content = pieces(start, stop)
         first = next(content, b"")
     except KeyError as error:
-        raise NotFound("the Hub has lost the bytes of this file; its operator can look with `medhub hub fsck`") from error
+        raise NotFound("the Hub has lost this file's bytes; its operator can look with `medhub hub fsck`") from error
     headers["Content-Length"] = str(stop - start)
     if asked:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"

@@ -1,4 +1,4 @@
-"""git-lfs: large files in and out, in one piece or in parts, and their administration (protocol, sections 3.8, 3.10, 3.14)."""
+"""git-lfs: large files in and out, whole or in parts, and their administration (protocol, sections 3.8, 3.10, 3.14)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,16 @@ from medhub.server.access import Right, demand
 from medhub.server.errors import BadRequest, NotFound, TooLarge
 from medhub.server.hub import Hub
 from medhub.server.routes.dependencies import (
-    Administered, Caller, Readable, TheHub, Writable, Writer, known, open_repo, writer,
-)  # fmt: skip
+    Administered,
+    Caller,
+    Readable,
+    TheHub,
+    Writable,
+    Writer,
+    known,
+    open_repo,
+    writer,
+)
 from medhub.server.routes.downloads import content_pieces, file_response
 from medhub.server.routes.pagination import decode, linked
 from medhub.server.routes.paths import base_url, repo_url
@@ -51,8 +59,8 @@ def batch(request: Request, hub: TheHub, caller: Caller, repo: Readable, body: d
     writer(known(caller))
     with hub.database.read() as session:
         demand(session, caller, repo, right, anonymous=hub.settings.anonymous)
-    # One transfer holds for all objects of a batch: git-lfs's program for parts cannot send a whole file.
-    parts = "multipart" in body.get("transfers", ()) and any(one.size > transfers.WHOLE for one in asked)
+    # one transfer holds for all objects of a batch: the clients' program that sends parts cannot send a whole file
+    parts = "multipart" in _list(body, "transfers") and any(one.size > transfers.WHOLE for one in asked)
     # git-lfs sends no credentials of its own to an action that it is told to be authenticated for
     authorization = request.headers.get("authorization")
     verify = {
@@ -69,7 +77,8 @@ def verify(hub: TheHub, repo: Readable, body: dict[str, Any]) -> Response:
     with hub.database.read() as session:
         content = contents.linked(session, repo.id, str(body.get("oid")))
     if content is None or content.size != body.get("size"):
-        raise NotFound(f"{repo.full_name} has no object {str(body.get('oid'))[:80]!r} of {body.get('size')} bytes; send it")
+        asked = f"{str(body.get('oid'))[:80]!r} of {str(body.get('size'))[:20]} bytes"
+        raise NotFound(f"{repo.full_name} has no object {asked}; send it")
     return _lfs({})
 
 
@@ -89,7 +98,7 @@ async def upload_whole(request: Request, hub: TheHub, signed: str) -> Response:
 
 @router.put("/api/lfs/part/{signed:segment}")
 async def upload_part(request: Request, hub: TheHub, signed: str) -> Response:
-    """Take one part of an object; it waits in the blob store, so that any process of the Hub can put the parts together."""
+    """Take one part of an object; it waits in the blob store, where any process can put the parts together."""
     grant = hub.signer.verify("lfs-part", signed)
     upload, etag = await _receive(request, hub, grant)
     try:
@@ -153,9 +162,11 @@ def list_files(request: Request, hub: TheHub, repo: Writable, cursor: str | None
 def erase(hub: TheHub, caller: Caller, repo: Administered, body: dict[str, Any]) -> JSONResponse:
     """Erase large files for ever, from history as well where `rewriteHistory` is set."""
     deletions = body.get("deletions")
-    shas = deletions.get("sha") if isinstance(deletions, dict) else None
-    if not isinstance(shas, list) or not all(contents.SHA256.fullmatch(str(sha)) for sha in shas) or len(shas) > MOST_OBJECTS:
-        raise BadRequest(f'deletions is {{"sha": [...], "rewriteHistory": true}} with at most {MOST_OBJECTS} sha256s')
+    if not isinstance(deletions, dict):
+        raise BadRequest('this call takes {"deletions": {"sha": [...], "rewriteHistory": true}}')
+    shas = [str(sha) for sha in _list(deletions, "sha")]
+    if wrong := [sha for sha in shas if not contents.SHA256.fullmatch(sha)]:
+        raise BadRequest(f"{wrong[0][:80]!r} is not a sha256: 64 digits 0-9a-f")
     erasure.erase(hub, caller, repo, shas, rewrite=bool(deletions.get("rewriteHistory", True)))
     return JSONResponse({"success": True})
 
@@ -163,34 +174,37 @@ def erase(hub: TheHub, caller: Caller, repo: Administered, body: dict[str, Any])
 @router.post(ADMIN + "/duplicate", max_body_size=LARGEST)
 def duplicate(hub: TheHub, caller: Writer, repo: Readable, body: dict[str, Any]) -> JSONResponse:
     """Give another repository large files of this one; a commit there can then name them."""
-    target, files = body.get("target"), body.get("files")
-    if not isinstance(target, dict) or not isinstance(files, list) or len(files) > MOST_OBJECTS:
-        raise BadRequest(f'this call takes {{"target": {{"type", "name"}}, "files": [...]}} with at most {MOST_OBJECTS} files')
-    shas = [str(file.get("sha256")) if isinstance(file, dict) else "" for file in files]
+    target = body.get("target")
+    if not isinstance(target, dict):
+        raise BadRequest('this call takes {"target": {"type", "name"}, "files": [{"sha256"}, ...]}')
+    shas = [str(file.get("sha256")) if isinstance(file, dict) else "" for file in _list(body, "files")]
     with hub.database.write() as session:
-        other = open_repo(
-            session, hub, caller, str(target.get("type")), str(target.get("name")), right=Right.WRITE
-        )
-        found = [sha for sha in shas if contents.linked(session, repo.id, sha)]
+        other = open_repo(session, hub, caller, str(target.get("type")), str(target.get("name")), right=Right.WRITE)
+        found = {sha for sha in shas if contents.linked(session, repo.id, sha)}
         contents.link(session, other.id, *found)
         audit.record(
             session, caller, "lfs.duplicate", repo=f"{other.kind} {other.full_name}",
             note=f"{len(found)} files of {repo.kind} {repo.full_name}",
         )  # fmt: skip
-    failed = [{"sha256": sha, "error": f"{repo.full_name} has no such large file"} for sha in shas if sha not in set(found)]
-    return JSONResponse({"failed": failed})
+    missing = f"{repo.full_name} has no such large file"
+    return JSONResponse({"failed": [{"sha256": sha, "error": missing} for sha in shas if sha not in found]})
 
 
 def _asked(body: dict[str, Any]) -> list[transfers.Asked]:
-    objects = body.get("objects")
     if body.get("hash_algo", "sha256") != "sha256":
         raise BadRequest("this Hub names objects by sha256 alone")
-    if not isinstance(objects, list) or len(objects) > MOST_OBJECTS:
-        raise BadRequest(f"objects is a list of at most {MOST_OBJECTS}; ask in several batches")
-    asked = [(one.get("oid"), one.get("size")) if isinstance(one, dict) else (None, None) for one in objects]
+    objects = [one if isinstance(one, dict) else {} for one in _list(body, "objects")]
+    asked = [(one.get("oid"), one.get("size")) for one in objects]
     if not all(isinstance(oid, str) and type(size) is int for oid, size in asked):
         raise BadRequest('an object is {"oid": "<sha256>", "size": <bytes>}')
     return [transfers.Asked(oid, size) for oid, size in asked]
+
+
+def _list(body: dict[str, Any], name: str) -> list[Any]:
+    found = body.get(name, [])
+    if not isinstance(found, list) or len(found) > MOST_OBJECTS:
+        raise BadRequest(f"{name} is a list of at most {MOST_OBJECTS}; ask several times for more")
+    return found
 
 
 def _ref(body: dict[str, Any]) -> str | None:
@@ -207,7 +221,7 @@ def _address(request: Request) -> str:
 
 
 async def _receive(request: Request, hub: Hub, grant: Mapping[str, Any]) -> tuple[Upload, str]:
-    """Return an upload with the body in it, and the body's sha256. Raises TooLarge, BadRequest, and what `allowed` raises."""
+    """Return an upload with the body in it, and its sha256. Raises TooLarge and BadRequest, and as `allowed` does."""
     size = grant["size"]
     await run_sync(partial(transfers.allowed, hub, grant, address=_address(request)))
     announced = request.headers.get("content-length", "")
@@ -252,7 +266,9 @@ def _has(hub: Hub, grant: Mapping[str, Any]) -> bool:
 
 def _too_large(size: int) -> TooLarge:
     # without the header the server would read on to the end
-    return TooLarge(f"more than the {size} bytes arrive that were announced; nothing was stored", headers={"Connection": "close"})
+    return TooLarge(
+        f"more arrives than the {size} bytes announced; nothing was stored", headers={"Connection": "close"}
+    )
 
 
 def _keep(request: Request, hub: Hub, grant: Mapping[str, Any], upload: Upload) -> None:

@@ -210,7 +210,7 @@ def run_space(repo: Writable) -> None:
 
 
 def _named(hub: Hub, caller: Principal, kind: str, full_name: str) -> Repo:
-    """Return the repository of this present name, to be moved or deleted; nobody does that by a former name on purpose."""
+    """Return the repository of this present name; by a former one nobody moves or deletes on purpose."""
     with hub.database.read() as session:
         repo = open_repo(session, hub, caller, kind, full_name, right=Right.ADMIN)
     if repo.path != full_name.lower():

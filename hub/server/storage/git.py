@@ -35,15 +35,15 @@ from medhub.server.storage.changes import (
     write_blobs,
     write_commit,
 )
+from medhub.server.storage.disk import room, sync_folder, sync_tree
 from medhub.server.storage.history import Commit
-from medhub.server.storage.local import sync_folder
 from medhub.server.storage.locks import locked
 from medhub.server.storage.paths import check_path
 from medhub.server.storage.patterns import ignored
 from medhub.server.storage.process import run_git
 from medhub.server.storage.push import Push, Update, install_hook
 from medhub.server.storage.reader import GitReader
-from medhub.server.storage.repository import GitRepository, room
+from medhub.server.storage.repository import GitRepository
 from medhub.server.storage.revisions import BRANCHES, MAIN, TAGS
 from medhub.server.storage.trees import Entry, Pointer
 
@@ -149,7 +149,7 @@ class GitStore:
         try:
             with room(self._root):
                 yield folder
-                _sync(folder)
+                sync_tree(folder)
                 target.parent.mkdir(exist_ok=True)
                 os.rename(folder, target)
                 sync_folder(target.parent)
@@ -160,12 +160,3 @@ class GitStore:
             raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    """Make a folder durable with all that is in it."""
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with open(os.path.join(place, name), "rb") as file:
-                os.fsync(file.fileno())
-        sync_folder(Path(place))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import tempfile
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medhub.server.errors import OutOfSpace
+from medhub.server.storage.disk import room, sync_folder
 
 KEY = re.compile(r"(?!tmp(/|\Z))[a-z0-9]+(/[a-z0-9]+)*")
 
@@ -28,7 +28,7 @@ class LocalUpload:
     def write(self, data: bytes) -> None:
         """Append bytes. Raises OutOfSpace, and drops what was written, where the disk is full."""
         rest = memoryview(data)
-        with self._discarding_when_full():
+        with self._writing():
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         self.size += len(data)
@@ -40,7 +40,7 @@ class LocalUpload:
     def commit(self, key: str) -> bool:
         """Make the bytes durable under `key`, atomically; return whether they are new. An existing blob is kept."""
         target = _place(self._root, key)
-        with self._discarding_when_full():
+        with self._writing():
             os.fsync(self._file)
             _make_folder(target.parent)
             try:
@@ -64,14 +64,13 @@ class LocalUpload:
         self.discard()
 
     @contextlib.contextmanager
-    def _discarding_when_full(self) -> Iterator[None]:
+    def _writing(self) -> Iterator[None]:
         try:
-            yield
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
+            with room(self._root):
+                yield
+        except OutOfSpace:
             self.discard()
-            raise OutOfSpace("the Hub's disk is full; nothing was stored; ask its operator for room") from error
+            raise
 
 
 class LocalBlobs:
@@ -135,15 +134,6 @@ class LocalBlobs:
                     os.unlink(file)
                     removed += 1
         return removed
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _place(root: Path, key: str) -> Path:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import BinaryIO
 
 import pygit2
 from pygit2.enums import ObjectType
 
-from medhub.server.errors import BadRequest, Conflict, Forbidden, OutOfSpace, RevisionNotFound, Stale
+from medhub.server.errors import BadRequest, Conflict, Forbidden, RevisionNotFound, Stale
 from medhub.server.storage import erasure, merges, process, push
 from medhub.server.storage.changes import Author, Change, change_tree, signature, text, write_blobs, write_commit
+from medhub.server.storage.disk import room
 from medhub.server.storage.locks import locked
 from medhub.server.storage.reader import GitReader
 from medhub.server.storage.revisions import BRANCHES, MAIN, TAGS, check_ref, find_commit
-
-ROOM = 32 << 20
-"""Bytes; a disk on which less is free counts as full where a write failed."""
 
 # An object is on the disk before a ref leads to it.
 pygit2.settings.enable_fsync_gitdir(True)
@@ -192,19 +186,3 @@ class GitRepository(GitReader):
                 if name.startswith(f"{ref}/") or ref.startswith(f"{name}/"):
                     raise Conflict(f"Reference {ref} cannot stand beside {name}: one would be the other's folder")
             yield
-
-
-@contextmanager
-def room(folder: Path) -> Iterator[None]:
-    """Turn git's failures into OutOfSpace where the disk is full; libgit2 does not always say why a write failed."""
-    try:
-        yield
-    except (OSError, pygit2.GitError, subprocess.CalledProcessError) as error:
-        try:
-            with TemporaryFile(dir=folder) as probe:
-                os.posix_fallocate(probe.fileno(), 0, ROOM)
-        except OSError as full:
-            if full.errno in (errno.ENOSPC, errno.EDQUOT):
-                message = "the Hub's disk is full; nothing was changed; ask its operator for room"
-                raise OutOfSpace(message) from error
-        raise

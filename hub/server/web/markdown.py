@@ -13,8 +13,8 @@ from markdown_it import MarkdownIt
 from medhub.server.routes.paths import PREFIXES
 from medhub.server.tables import Repo
 
-LIMIT = 100_000
-"""Characters that are rendered: ten times a long card, and at most two seconds for text made to be slow."""
+LIMIT = 1 << 16
+"""Characters that are rendered: some times a long card, and about a second for text made to be slow."""
 TAGS = nh3.ALLOWED_TAGS - {"area", "article", "aside", "footer", "header", "hgroup", "map", "nav"}
 """The library's safe elements, but for those that would pass for parts of the page around the card."""
 ATTRIBUTES = {

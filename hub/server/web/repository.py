@@ -15,7 +15,7 @@ from medhub.server.routes.paths import base_url
 from medhub.server.tables import Account, Discussion, Like, Repo
 from medhub.server.web import overview
 from medhub.server.web.layout import address, go, page
-from medhub.server.web.markdown import render
+from medhub.server.web.markdown import LIMIT, render
 from medhub.server.web.sessions import Form, Member, Visit, Visitor
 
 router = APIRouter()
@@ -74,7 +74,8 @@ def show(visit: Visitor) -> Response:
     below = card.text.lstrip().removeprefix(f"# {repo.name}\n")  # the page has said so
     setting, lines = overview.loading(repo, base_url(visit.request))
     return repo_page(
-        visit, repo, "card.html", tab="card", card=render(below, repo=repo), metrics=overview.metrics(repo.card),
+        visit, repo, "card.html", tab="card", card=render(below, repo=repo),
+        cut=len(below) > LIMIT, metrics=overview.metrics(repo.card),
         setting=setting, lines=lines, known=overview.known(repo, card), asked=asked,
         may_ask=right < Right.READ and not visit.viewer.stranger,
     )  # fmt: skip
