@@ -168,12 +168,13 @@ def _delete_rows(
 ) -> list[str]:
     """Delete what is not needed from the database; return the keys of the blobs that may go afterwards."""
     for repo_id in buried:
-        report.repositories += _count(session, delete(Repo).where(Repo.id == repo_id, Repo.deleted < before))
+        dead = delete(Repo).where(Repo.id == repo_id, Repo.deleted < before).returning(Repo.id)
+        report.repositories += len(session.execute(dead).all())
     for repo_id, sha256s in unneeded.items():
         for batch in _batches(sha256s):
             # those that an upload or a commit has named meanwhile are young again
             old = (RepoContent.repo_id == repo_id, RepoContent.sha256.in_(batch), RepoContent.used < before)
-            report.links += _count(session, delete(RepoContent).where(*old))
+            report.links += len(session.execute(delete(RepoContent).where(*old).returning(RepoContent.sha256)).all())
     keys = _delete_contents(session, report, Content.created < before)
     free = session.execute(select(Xorb.hash).where(Xorb.created < before, ~NEEDED)).scalars().all()
     return keys + _delete_xorbs(session, report, free)
@@ -243,10 +244,6 @@ def _names(hub: Hub, repo: Repo, sha256s: Iterable[str]) -> dict[str, dict[str, 
                 nameless.discard(entry.lfs.sha256)
                 names[entry.lfs.sha256] = {"filename": entry.path, "ref": ref}
     return names
-
-
-def _count(session: Session, statement: Any) -> int:
-    return int(session.execute(statement).rowcount)
 
 
 def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:

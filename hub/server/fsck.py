@@ -125,8 +125,8 @@ def _index(hub: Hub, repo: Repo) -> Iterator[str]:
     if current.dirty:
         return
     derived = index.derive(hub, Repo(id=repo.id, kind=repo.kind))
-    tags = sorted(set(facts.tags(repo.kind, derived.card, derived.facts, derived.extensions)))
-    right = {"tags": tags, "text": facts.search_text(derived.facts, tags)}
+    tags = facts.tags(repo.kind, derived.card, derived.facts, derived.extensions)
+    right = {"tags": sorted(set(tags)), "text": facts.search_text(derived.facts, tags)}
     if wrong := [name for name in held if held[name] != (right[name] if name in right else getattr(derived, name))]:
         yield f"{_name(repo)}: {', '.join(wrong)} in the database are not what git has; --repair derives them anew"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from medhub.server import audit, facts
@@ -54,16 +54,17 @@ def changing(hub: Hub, principal: Principal, repo: Repo, action: str, *, note: s
     written where the block ends well, in one transaction with what is derived from the new head.
     """
     with hub.database.write() as session:
-        session.execute(update(Repo).where(Repo.id == repo.id).values(dirty=Repo.dirty + 1))
+        seen = session.get_one(Repo, repo.id)
+        seen.dirty += 1
     change = Change()
     try:
         yield change
     except BaseException:
-        _settle(hub, repo.id, lambda session: None)
+        _settle(hub, seen, lambda session: None)
         raise
     label = f"{repo.kind} {repo.full_name}"
     line = partial(audit.record, principal=principal, action=action, repo=label, note=note)
-    _settle(hub, repo.id, partial(line, commit=change.commit, path=change.path, size=change.size))
+    _settle(hub, seen, partial(line, commit=change.commit, path=change.path, size=change.size))
 
 
 def refresh(hub: Hub, session: Session, repo: Repo) -> None:
@@ -120,29 +121,26 @@ def _row(repo: Repo) -> Derived:
     return Derived(repo.indexed, repo.storage, repo.extensions, repo.card, repo.facts)
 
 
-def _settle(hub: Hub, repo_id: str, line: Callable[[Session], None]) -> None:
+def _settle(hub: Hub, seen: Repo, line: Callable[[Session], None]) -> None:
     """Write what is derived from the head, clear the mark, add a line; only the writing is in a transaction."""
     while True:
-        with hub.database.read() as session:
-            seen = session.get(Repo, repo_id)
-        if seen is None:
-            return
         derived = derive(hub, seen)
         with hub.database.write() as session:
-            current = session.get_one(Repo, repo_id)
-            if current.indexed == seen.indexed:  # else another change was quicker, and its result is what to start from
+            current = session.get_one(Repo, seen.id)
+            if current.indexed == seen.indexed:
                 _apply(session, current, derived)
                 current.dirty = max(current.dirty - 1, 0)
                 line(session)
                 return
+        seen = current  # another change was quicker, and what it wrote is to start from
 
 
 def _apply(session: Session, repo: Repo, derived: Derived) -> None:
-    if derived == _row(repo):
+    known = _row(repo)
+    if derived.indexed != known.indexed:
+        repo.indexed, repo.updated, repo.storage = derived.indexed, now(), derived.storage
+    if (derived.card, derived.facts, derived.extensions) == (known.card, known.facts, known.extensions):
         return
-    if derived.indexed != repo.indexed:
-        repo.updated = now()
-    repo.indexed, repo.storage = derived.indexed, derived.storage
     repo.extensions, repo.card, repo.facts = dict(derived.extensions), dict(derived.card), dict(derived.facts)
     tags = facts.tags(repo.kind, derived.card, derived.facts, derived.extensions)
     repo.text = facts.search_text(derived.facts, tags)

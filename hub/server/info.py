@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from medhub.server import facts, listing, screening
@@ -186,12 +186,13 @@ def related(
     """Return what other tables tell of repositories, by their ids, as far as the named properties need it."""
     seen = visible(principal, anonymous=hub.settings.anonymous)
     tags = listing.tags_of(session, repos) if "tags" in names else {}
-    children, spaces = {}, defaultdict(list)
+    children: dict[str, int] = {}
+    spaces: defaultdict[str, list[str]] = defaultdict(list)
     if "childrenModelCount" in names:
-        made = _users(select(RepoTag.tag, func.count()), "model", "base_model", repos).where(seen).group_by(RepoTag.tag)
-        children = {tag: count for tag, count in session.execute(made)}
+        made = select(RepoTag.tag, func.count()).where(*_naming("model", "base_model", repos), seen)
+        children = {tag: count for tag, count in session.execute(made.group_by(RepoTag.tag))}
     if "spaces" in names:
-        for tag, space in session.execute(_users(select(RepoTag.tag, Repo), "space", "model", repos).where(seen)):
+        for tag, space in session.execute(select(RepoTag.tag, Repo).where(*_naming("space", "model", repos), seen)):
             spaces[tag].append(space.full_name)
     return {
         repo.id: Related(
@@ -203,10 +204,10 @@ def related(
     }
 
 
-def _users(query: Select[Any], kind: str, prefix: str, repos: Iterable[Repo]) -> Select[Any]:
-    """Return the query for repositories of a kind whose cards name one of `repos`."""
+def _naming(kind: str, prefix: str, repos: Iterable[Repo]) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for repositories of a kind, and their tags, whose cards name one of `repos`."""
     tags = [f"{prefix}:{repo.full_name}" for repo in repos]
-    return query.join(Repo, Repo.id == RepoTag.repo_id).where(RepoTag.tag.in_(tags), Repo.kind == kind)
+    return Repo.id == RepoTag.repo_id, Repo.kind == kind, RepoTag.tag.in_(tags)
 
 
 def describe(shown: Shown, names: Iterable[str]) -> dict[str, Any]:

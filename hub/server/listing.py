@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, column, exists, false, func, literal, or_, select, table, text, tuple_
+from sqlalchemy import ColumnElement, Select, String, column, exists, false, func, literal, or_, select, table, text, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from medhub.server import trigrams
@@ -91,7 +91,7 @@ def tags_by_type(
     seen = (Repo.kind == kind, visible(principal, anonymous=anonymous))
     tags = session.execute(select(RepoTag.tag).join(Repo, Repo.id == RepoTag.repo_id).where(*seen).distinct()).scalars()
     types = {"pipeline_tag": "pipeline_tag", "library": "library_name"} if kind == "model" else {}
-    plain = {}
+    plain: dict[str, str] = {}
     for type_, fact in types.items():
         plain |= dict.fromkeys(session.execute(select(_fact(fact)).where(*seen).distinct()).scalars(), type_)
     found: dict[str, list[dict[str, str]]] = {type_: [] for type_ in (*types, "language", "license", "other")}
@@ -136,11 +136,11 @@ def _containing(session: Session, word: str) -> ColumnElement[bool]:
     if session.get_bind().dialect.name != "sqlite":
         return _among(session, select(Repo.id).where(contains), contains)
     phrase = 'text : "' + word.lower().replace('"', '""') + '"'
-    ids = select(column("repo_id")).select_from(table("repo_search"))
-    return _among(session, ids.where(text("repo_search MATCH :phrase").bindparams(phrase=phrase)), contains)
+    matching = text("repo_search MATCH :phrase").bindparams(phrase=phrase)
+    return _among(session, select(column("repo_id", String)).select_from(table("repo_search")).where(matching), contains)
 
 
-def _among(session: Session, ids: Select[tuple[str]], condition: ColumnElement[bool]) -> ColumnElement[bool]:
+def _among(session: Session, ids: Select[str], condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """Return the condition that a repository is among these: by their ids where they are few, else row by row."""
     found = session.execute(ids.limit(FEW + 1)).scalars().all()
     if not found:

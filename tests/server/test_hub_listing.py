@@ -216,7 +216,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
                     "id": repo_id, "kind": "dataset" if number >= 3000 else "model", "namespace_id": user.id,
                     "namespace": user.name, "name": name, "path": f"{user.name}/{name}",
                     "visibility": "public" if number % 3 else "private",
-                    "updated": now() - timedelta(minutes=number // 2), "downloads": number % 7, "text": "needle" if number == 1234 else "hay",
+                    "updated": now() - timedelta(minutes=number // 2), "downloads": number % 7,
+                    "text": "needle" if number == 1234 else "hay",
                     "facts": {"safetensors": {"total": number * 1_000_000}},
                 }
             )  # fmt: skip

@@ -16,8 +16,10 @@ from medhub.server.web.markdown import LIMIT, render
 REPO = Repo(kind="dataset", namespace="alice", name="scans")
 INSIDE = re.compile(r"(?:/(?!/)[A-Za-z0-9_.~%/-]*)?")
 PICTURE = re.compile(r"(?:/datasets/alice/scans/resolve/main/(?!\.\.)[A-Za-z0-9_.~%/-]+)?")
-ACTIVE = {"script", "style", "iframe", "object", "embed", "form", "input", "button", "link", "meta", "base", "svg", "math",
-          "template", "textarea", "video", "audio", "source", "picture", "select"}  # fmt: skip
+ACTIVE = frozenset(
+    ("script", "style", "iframe", "object", "embed", "form", "input", "button", "link", "meta", "base", "svg", "math",
+     "template", "textarea", "video", "audio", "source", "picture", "select")
+)  # fmt: skip
 ATTRIBUTES = {
     "href",
     "src",
@@ -122,9 +124,9 @@ def test_relative_links_lead_to_the_files_page_at_the_revision() -> None:
 
 def test_tables_code_and_headings() -> None:
     html = render("# One\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n```python\nx < 1\n```\n\n~~old~~")
-    assert "<h2>One</h2>" in html and "<h1" not in html  # the page has its own first heading
-    assert '<div class="scroll"><table>' in html and "<td>1</td>" in html
-    assert "<code>x &lt; 1\n</code>" in html and "<s>old</s>" in html
+    assert "<h1" not in html  # the page has its own first heading
+    for piece in ("<h2>One</h2>", '<div class="scroll"><table>', "<td>1</td>", "<code>x &lt; 1\n</code>", "<s>old</s>"):
+        assert piece in html
 
 
 @pytest.mark.parametrize("piece", ["<div>", "> ", "![", "<ul><li>"])

@@ -156,9 +156,9 @@ def _xet_hashes(hub: Hub, sha256s: Sequence[str]) -> dict[str, str]:
     """Return the Xet hash of each of these contents that is kept in Xet's form."""
     if not sha256s:
         return {}
-    held = select(Content.sha256, Content.file_hash).where(Content.sha256.in_(sha256s), Content.file_hash.is_not(None))
+    held = select(Content.sha256, Content.file_hash).where(Content.sha256.in_(sha256s))
     with hub.database.read() as session:
-        return {sha256: file_hash for sha256, file_hash in session.execute(held)}
+        return {sha256: file_hash for sha256, file_hash in session.execute(held) if file_hash}
 
 
 def _position(cursor: str | None) -> tuple[str, str] | None:

@@ -54,7 +54,7 @@ def _account(account: Account) -> dict[str, Any]:
 
 
 def _token(token: Token) -> dict[str, Any]:
-    shown = {
+    shown: dict[str, Any] = {
         "displayName": token.name,
         "role": "write" if token.role == "session" else token.role,
         "createdAt": stamp(token.created),

@@ -193,11 +193,13 @@ def duplicate(hub: TheHub, caller: Writer, repo: Readable, body: dict[str, Any])
 def _asked(body: dict[str, Any]) -> list[transfers.Asked]:
     if body.get("hash_algo", "sha256") != "sha256":
         raise BadRequest("this Hub names objects by sha256 alone")
-    objects = [one if isinstance(one, dict) else {} for one in _list(body, "objects")]
-    asked = [(one.get("oid"), one.get("size")) for one in objects]
-    if not all(isinstance(oid, str) and type(size) is int for oid, size in asked):
-        raise BadRequest('an object is {"oid": "<sha256>", "size": <bytes>}')
-    return [transfers.Asked(oid, size) for oid, size in asked]
+    asked = []
+    for one in _list(body, "objects"):
+        oid, size = (one.get("oid"), one.get("size")) if isinstance(one, dict) else (None, None)
+        if not isinstance(oid, str) or not isinstance(size, int):
+            raise BadRequest('an object is {"oid": "<sha256>", "size": <bytes>}')
+        asked.append(transfers.Asked(oid, size))
+    return asked
 
 
 def _list(body: dict[str, Any], name: str) -> list[Any]:

@@ -48,9 +48,9 @@ def write_token(
     request: Request, hub: TheHub, caller: Writer, repo: Readable, revision: str, create_pr: bool = False
 ) -> JSONResponse:
     """Return a token to send large files with, for whoever may commit to the revision."""
-    target = {"revision": "main" if revision == "None" else revision, "create_pr": create_pr}
-    commits.writable_ref(hub, caller, repo, target["revision"], create_pr=create_pr)
-    return _token(request, hub, caller, repo, "xet-write", target)
+    revision = "main" if revision == "None" else revision  # what clients send for none
+    commits.writable_ref(hub, caller, repo, revision, create_pr=create_pr)
+    return _token(request, hub, caller, repo, "xet-write", {"revision": revision, "create_pr": create_pr})
 
 
 @router.get(REPO + "/xet-read-token/{revision:segment}")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pygit2
 from pygit2.enums import FileMode
 
 from medhub.server.errors import BadRequest, Conflict, EntryNotFound
+from medhub.server.storage.packs import packing
 from medhub.server.storage.paths import check_path
 from medhub.server.storage.trees import write_pointer
 
 MOST_CHANGES = 100_000
 """Changes in one commit; they are kept in memory, without their contents."""
+
+MOST_LOOSE = 32
+"""Changes whose blobs are written one by one; those of the others go into a pack together."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +73,21 @@ class Written:
     blob: pygit2.Oid
 
 
-def write_blobs(repository: pygit2.Repository, changes: Iterable[Change]) -> Iterator[Written | Delete | DeleteFolder]:
+def write_blobs(repository: pygit2.Repository, changes: Iterable[Change]) -> list[Written | Delete | DeleteFolder]:
     """Write each file's blob as it comes, so that one content at a time is in memory. Raises BadRequest."""
-    for count, change in enumerate(changes):
-        if count >= MOST_CHANGES:
-            raise BadRequest(f"a commit holds {MOST_CHANGES} changes at most; send several")
-        check_path(change.path.removesuffix("/") if isinstance(change, DeleteFolder) else change.path)
-        if isinstance(change, Put):
-            yield Written(change.path, repository.create_blob(change.data))
-        elif isinstance(change, PutPointer):
-            yield Written(change.path, repository.create_blob(write_pointer(change.sha256, change.size)))
-        else:
-            yield change
+    edits: list[Written | Delete | DeleteFolder] = []
+    with packing(Path(repository.path)) as pack_blob:
+        for count, change in enumerate(changes):
+            if count >= MOST_CHANGES:
+                raise BadRequest(f"a commit holds {MOST_CHANGES} changes at most; send several")
+            check_path(change.path.removesuffix("/") if isinstance(change, DeleteFolder) else change.path)
+            if isinstance(change, Delete | DeleteFolder):
+                edits.append(change)
+                continue
+            data = change.data if isinstance(change, Put) else write_pointer(change.sha256, change.size)
+            blob = repository.create_blob(data) if count < MOST_LOOSE else pack_blob(data)
+            edits.append(Written(change.path, blob))
+    return edits
 
 
 def change_tree(

@@ -67,15 +67,17 @@ def last_commits(head: pygit2.Commit, paths: Iterable[str]) -> dict[str, Commit]
 
     Each path is followed to the first parent that has it unchanged; where there is none, the commit is found.
     """
-    waiting = {head.id: (head, {path for path in paths if find_object(head.tree, path) is not None})}
+    tree = head.tree
+    waiting = {head.id: (head, tree, {path for path in paths if find_object(tree, path) is not None})}
     found: dict[str, Commit] = {}
     while waiting:
         # The newest first, so that paths which part at a merge go on together.
         newest = max(waiting, key=lambda oid: waiting[oid][0].commit_time)
-        commit, pending = waiting.pop(newest)
+        commit, tree, pending = waiting.pop(newest)
         for parent in commit.parents:
-            if same := _unchanged(commit.tree, parent.tree, pending):
-                waiting.setdefault(parent.id, (parent, set()))[1].update(same)
+            before = parent.tree
+            if same := _unchanged(tree, before, pending):
+                waiting.setdefault(parent.id, (parent, before, set()))[2].update(same)
                 pending -= same
         found |= dict.fromkeys(pending, read_commit(commit))
     return found

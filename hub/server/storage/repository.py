@@ -52,7 +52,7 @@ class GitRepository(GitReader):
         """
         self._expect(ref, parent)
         with room(self.folder):
-            edits = list(write_blobs(self.handle, changes))
+            edits = write_blobs(self.handle, changes)
             with locked(self.folder):
                 # An erasure may have dropped the blobs, which no ref reached yet: only what is still there goes in.
                 self.reopen()

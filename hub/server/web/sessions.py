@@ -120,11 +120,10 @@ def open_session(session: Session, user: Account, *, opened_by: Token | None = N
     A session that a token opened ends with that token.
     """
     session.execute(delete(Token).where(Token.user_id == user.id, Token.role == "session", Token.expires < now()))
-    lifetime = accounts.SESSION_TIME
-    if opened_by and opened_by.expires:
-        lifetime = min(lifetime, opened_by.expires - now())
-    token, secret = accounts.create_token(session, user, "browser", role="session", lifetime=lifetime)
-    token.parent_id = opened_by.id if opened_by else None
+    token, secret = accounts.create_token(session, user, "browser", role="session", lifetime=accounts.SESSION_TIME)
+    if opened_by:
+        token.parent_id = opened_by.id
+        token.expires = min(filter(None, (token.expires, opened_by.expires)))
     return token, secret
 
 

@@ -29,7 +29,7 @@ from medhub.server.xet.xorb import inspect
 if TYPE_CHECKING:
     from medhub.server.hub import Hub
 
-KEPT_TABLES = 256
+KEPT_TABLES = 64
 """Chunk tables that the check of a shard remembers, of 320 KiB at most each."""
 STEP = 32 << 20
 """Bytes between two reports of progress."""
@@ -64,11 +64,9 @@ def register_shard(hub: Hub, principal: Principal, repo: Repo, data: bytes) -> I
     Nothing stands before the iterator's end. Raises BadRequest where the shard is none, names what the caller may not
     use, or gives a file another hash or sha256 than its content has; Swept where a sweep came in between.
     """
-    records = _by_sha256(parse(data).files)
-    tables = _Tables(hub, _usable(hub, principal, {term.xorb_hash for file in records.values() for term in file.terms}))
-    files = [_content(record, check_file(record, tables)) for record in records.values()]
-    total, verified, reported = sum(file.size for file in files), 0, 0
+    files = _files(hub, principal, data)
     held, lost = _held(hub, files)
+    total, verified, reported = sum(file.size for file in files), 0, 0
     with ThreadPoolExecutor(1) as hashing:
         for file in files:
             # the hash covers all chunks, which were hashed when they came: what the Hub verified once is the same file
@@ -80,8 +78,7 @@ def register_shard(hub: Hub, principal: Principal, repo: Repo, data: bytes) -> I
     with hub.database.write() as session:
         _insert(session, files, lost)
         contents.link(session, repo.id, *(file.sha256 for file in files))
-        only = files[0].sha256 if len(files) == 1 else ""
-        note = f"{len(files)} large files"
+        only, note = files[0].sha256 if len(files) == 1 else "", f"{len(files)} large files"
         name = f"{repo.kind} {repo.full_name}"
         audit.record(session, principal, "xet.upload", repo=name, path=only, size=total, note=note)
     yield total, total
@@ -106,18 +103,21 @@ class _Tables(Mapping[str, ChunkTable]):
         return len(self._names)
 
 
-def _by_sha256(records: Iterable[FileRecord]) -> dict[str, FileRecord]:
-    found: dict[str, FileRecord] = {}
-    for record in records:
+def _files(hub: Hub, principal: Principal, data: bytes) -> list[Content]:
+    """Return the files of a shard, each once, with the hashes that it gives them; their sha256s are claims as yet."""
+    records: dict[str, FileRecord] = {}
+    for record in parse(data).files:
         if record.sha256 is None:
             raise BadRequest(f"file {record.hash} comes without its sha256, which repositories need")
-        found[record.sha256] = record
-    return found
+        records[record.sha256] = record
+    named = {term.xorb_hash for record in records.values() for term in record.terms}
+    tables = _Tables(hub, _usable(hub, principal, named))
+    return [_content(sha256, record, check_file(record, tables)) for sha256, record in records.items()]
 
 
-def _content(record: FileRecord, size: int) -> Content:
+def _content(sha256: str, record: FileRecord, size: int) -> Content:
     terms = [[term.xorb_hash, term.start, term.end, term.unpacked_length] for term in record.terms]
-    return Content(sha256=record.sha256, size=size, file_hash=record.hash, terms=terms, created=now())
+    return Content(sha256=sha256, size=size, file_hash=record.hash, terms=terms, created=now())
 
 
 def _usable(hub: Hub, principal: Principal, names: set[str]) -> set[str]:
@@ -189,7 +189,7 @@ def _insert(session: Session, files: Iterable[Content], lost: set[str]) -> None:
 def _need_xorbs(session: Session, files: Iterable[Content]) -> None:
     pairs = {(file.sha256, term[0]) for file in files for term in file.terms}
     for batch in _batches({name for _, name in pairs}):
-        if session.query(Xorb).where(Xorb.hash.in_(batch)).count() < len(batch):
+        if len(session.execute(select(Xorb.hash).where(Xorb.hash.in_(batch))).all()) < len(batch):
             raise _swept()
     if pairs:
         session.execute(insert(ContentXorb), [{"sha256": sha256, "hash": name} for sha256, name in pairs])

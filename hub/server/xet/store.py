@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PIECE = 2 << 20
 """Bytes that are decoded at once, packed as well as unpacked, unless one chunk is larger."""
-KEPT_TABLES = 64
+KEPT_TABLES = 16
 """Chunk tables that one reader remembers, of 320 KiB at most each; terms come back to the same few xorbs."""
 _TABLE_START = struct.Struct("<Q")
 
@@ -97,7 +97,8 @@ class Reconstruction:
 
 def reconstruct(hub: Hub, content: Content, start: int, stop: int) -> Reconstruction:
     """Return how to put the bytes [start, stop) of a file together. Raises as `read_file` does."""
-    offset, terms = 0, []
+    offset = 0
+    terms: list[Term] = []
     fetches: dict[str, list[Fetch]] = {}
     for stretch in _stretches(hub, content, start, stop):
         name, chunks = stretch.xorb.hash, (stretch.first, stretch.end)
