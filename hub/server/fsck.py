@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from medhub.server import audit, contents, facts, index
@@ -58,7 +58,9 @@ def rebuild(hub: Hub) -> int:
         with suppress(KeyError), hub.database.write() as session:  # a missing folder is for find_faults to tell
             repo = session.get(Repo, repo_id)
             if repo and not repo.deleted:
-                updated, repo.indexed = repo.updated, None  # from nothing, and it is no change of the files
+                updated = repo.updated  # this is no change of the files
+                repo.indexed, repo.storage, repo.text, repo.extensions, repo.card, repo.facts = None, 0, "", {}, {}, {}
+                session.execute(delete(RepoTag).where(RepoTag.repo_id == repo_id))
                 index.refresh(hub, session, repo)
                 repo.updated = updated
                 count += 1

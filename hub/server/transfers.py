@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from medhub.server import accounts, audit, contents
 from medhub.server.access import Principal, Right, demand
-from medhub.server.errors import BadRequest, Forbidden, RepoNotFound
+from medhub.server.errors import BadRequest, RepoNotFound
 from medhub.server.storage.blobs import Upload
 from medhub.server.tables import Repo
 
@@ -122,8 +122,6 @@ def allowed(hub: Hub, grant: Mapping[str, Any], *, address: str) -> tuple[Princi
             raise RepoNotFound("of this link", stranger=principal.stranger)
         right = Right(grant.get("right", Right.READ))
         demand(session, principal, repo, right, anonymous=hub.settings.anonymous)
-    if "right" in grant and not principal.may_write:
-        raise Forbidden(f"the token {principal.token_name!r} may only read; use one with the role write")
     return principal, repo
 
 

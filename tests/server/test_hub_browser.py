@@ -1,4 +1,4 @@
-"""The pages in a real browser: journeys by keyboard and mouse, on a desk and on a telephone, with and without scripts."""
+"""The pages in a real browser: by keyboard and mouse, on a desk and on a telephone, with and without scripts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ FLAGS = (
 )  # fmt: skip
 DESK, TELEPHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 CONTRAST = """() => {
-    const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+        .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
         .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
     const parse = text => (text.match(/[\\d.]+/g) || []).map(Number);
     const opaque = element => {
@@ -32,7 +33,8 @@ CONTRAST = """() => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
         const element = walker.currentNode.parentElement;
-        if (!walker.currentNode.data.trim() || element.closest(".hidden, .skip, script") || !element.checkVisibility()) continue;
+        if (!walker.currentNode.data.trim() || element.closest(".hidden, .skip, script")) continue;
+        if (!element.checkVisibility()) continue;
         const [a, b] = [light(parse(getComputedStyle(element).color)), light(opaque(element))].sort((x, y) => y - x);
         const ratio = (a + .05) / (b + .05);
         if (ratio < 4.5) found.push(`${walker.currentNode.data.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
@@ -52,7 +54,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def visit(served: Any, chromium: Any) -> Iterator[Callable[..., Any]]:
-    """Opens a page as somebody or as a stranger; afterwards none may have found fault with scripts, styles or addresses."""
+    """Opens a page as somebody or a stranger; none may find fault with scripts, styles or addresses."""
     contexts, faults = [], []
 
     def open_page(who: str | None = None, **more: Any) -> Any:
@@ -105,7 +107,7 @@ def test_from_signing_in_to_a_model_and_a_discussion_about_it(visit: Callable[..
     page.get_by_role("button", name="Search").click()
     assert page.locator("article h2").all_inner_texts() == ["alice/tox"]
     page.get_by_role("link", name="Show all").click()
-    page.get_by_role("navigation", name="Filters").get_by_role("link", name="Imaging").click()
+    page.get_by_role("navigation", name="Filters").get_by_role("link", name="Imaging", exact=True).click()
     assert page.locator("article h2").all_inner_texts() == ["radiology/nodules"]
     page.goto("/")
     page.get_by_role("link", name="alice/tox").click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import tempfile
@@ -272,6 +273,20 @@ def test_only_touched_folders_are_written(repository: GitRepository) -> None:
     before = int(git(repository, "count-objects").split()[0])
     commit(repository, Put("d7/e/7", b"changed"))
     assert int(git(repository, "count-objects").split()[0]) - before == 5, "a blob, three folders, a commit"
+
+
+def test_handles_do_not_pile_up(store: GitStore, repository: GitRepository) -> None:
+    git(repository, "gc", "--quiet")
+    gc.disable()
+    try:
+        for n in range(20):
+            sha = commit(store.open(UID), Put("a", b"%d" % n))
+            store.open(UID).tree(sha)
+        assert len(os.listdir("/proc/self/fd")) < 40
+        assert Path("/proc/self/maps").read_text().count(".pack") < 5
+        assert Path("/proc/self/maps").read_text().count(".idx") < 5
+    finally:
+        gc.enable()
 
 
 def test_leftover_locks_of_a_killed_writer(repository: GitRepository) -> None:

@@ -36,8 +36,8 @@ def clients(served: Any) -> Iterator[list[httpx.Client]]:
     with running(second) as url, ExitStack() as stack:
         both = [served, replace(served, hub=second, url=url)]
         found = [place.client(who) for place, who in zip(both * 2, ["alice", "bob", "bob", "alice"], strict=True)]
-        for client in found:
-            stack.enter_context(client).get("/no/such/page/anywhere")  # a server builds its routes for the first request
+        for client in found:  # the first request makes a server build its routes
+            stack.enter_context(client).get("/no/such/page/anywhere")
         yield found
     second.database.close()
 

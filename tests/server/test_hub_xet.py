@@ -268,7 +268,8 @@ def test_a_content_that_lies_whole_stays_so(served: Any) -> None:
     served.hub.blobs.delete(contents.lfs_key(sha256(data)))
     send_files(served, "alice/whole-2", [data])
     content = find(served, data)
-    assert content and content.file_hash, "healed, as a recipe"
+    assert content
+    assert content.file_hash, "healed, as a recipe"
     assert b"".join(contents.read(served.hub, content)) == data
     assert count(served, ContentXorb.sha256 == sha256(data)) == 1
 

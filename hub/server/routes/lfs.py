@@ -226,9 +226,6 @@ async def _receive(request: Request, hub: Hub, grant: Mapping[str, Any]) -> tupl
     """Return an upload with the body in it, and its sha256. Raises TooLarge and BadRequest, and as `allowed` does."""
     size = grant["size"]
     await run_sync(partial(transfers.allowed, hub, grant, address=_address(request)))
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > size:
-        raise _too_large(size)
     upload, digest = await run_sync(hub.blobs.upload), hashlib.sha256()
 
     def take(piece: bytes) -> None:
@@ -238,7 +235,9 @@ async def _receive(request: Request, hub: Hub, grant: Mapping[str, Any]) -> tupl
     try:
         async for piece in _pieces(request):
             if upload.size + len(piece) > size:
-                raise _too_large(size)
+                # without the header the server would read on to the end
+                headers = {"Connection": "close"}
+                raise TooLarge(f"more arrives than the {size} bytes announced; nothing was stored", headers=headers)
             await run_sync(take, piece)
         if upload.size < size:
             raise BadRequest(f"{upload.size} bytes arrived of {size}; nothing was stored, send them again")
@@ -264,13 +263,6 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
 def _has(hub: Hub, grant: Mapping[str, Any]) -> bool:
     with hub.database.read() as session:
         return contents.linked(session, grant["repo"], grant["oid"]) is not None
-
-
-def _too_large(size: int) -> TooLarge:
-    # without the header the server would read on to the end
-    return TooLarge(
-        f"more arrives than the {size} bytes announced; nothing was stored", headers={"Connection": "close"}
-    )
 
 
 def _keep(request: Request, hub: Hub, grant: Mapping[str, Any], upload: Upload) -> None:

@@ -249,6 +249,8 @@ def _check_objects(folder: Path, quarantine: str) -> None:
                 raise TooLarge(f"a push may bring {MOST_OBJECTS} objects at most; push in parts")
             if kind != b"blob" and int(size) > LARGEST_TREE:
                 raise TooLarge(f"a {kind.decode()} of {size.decode()} bytes is too large; {LARGEST_TREE} are allowed")
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, listing)
 
 
 def _commit(handle: pygit2.Repository, sha: str) -> pygit2.Commit:

@@ -54,8 +54,8 @@ class GitRepository(GitReader):
         with room(self.folder):
             edits = write_blobs(self.handle, changes)
             with locked(self.folder):
-                # An erasure may have dropped the blobs, which no ref reached yet: only what is still there goes in.
-                self.reopen()
+                # An erasure may have dropped the blobs, which no ref reached yet: look at the disk anew.
+                self.handle.free()
                 head = self._expect(ref, parent)
                 tree = change_tree(self.handle, head.tree, edits)
                 if tree == head.tree_id:

@@ -108,7 +108,11 @@ if is_xet_available():
     api.create_commit(
         other,
         commit_message="copy",
-        operations=[CommitOperationCopy(src_path_in_repo="renamed.bin", path_in_repo="a.bin", src_repo_id=repo)],
+        operations=[
+            CommitOperationCopy(
+                src_path_in_repo="renamed.bin", path_in_repo="a.bin", src_repo_id=repo, src_repo_type="model"
+            )
+        ],
     )
     assert filecmp.cmp(hf_hub_download(other, "a.bin"), folder / "weights.bin", shallow=False)
 
