@@ -156,9 +156,9 @@ def crash(folder: Path, *, rounds: int, seed: int) -> list[str]:
         server.kill()
     for kind, counts_as in KINDS.items():
         print(f"{kind:12} {counts_as:16} under way in {killed[kind]:4} kills, {told[kind]:6} acknowledged")
-    print(
-        f"{len(starts)} kills; start after one: median {statistics.median(starts):.2f} s, longest {max(starts):.2f} s"
-    )
+    recovered = medhub("audit", data=server.data).count('"repo.recover"')
+    print(f"{len(starts)} kills, {recovered} starts that found a commit the database had not seen yet")
+    print(f"start after a kill: median {statistics.median(starts):.2f} s, longest {max(starts):.2f} s")
     print("nothing is missing" if not faults else f"{len(faults)} faults")
     return faults
 

@@ -45,10 +45,6 @@ class Database:
     def upgrade(self) -> None:
         """Bring the tables to this version's form; quick where they have it already."""
         with self._writers.begin() as connection:
-            if not list((MIGRATIONS / "versions").glob("[0-9]*.py")):
-                from medhub.server.tables import Table
-
-                return Table.metadata.create_all(connection)
             if _revision(connection) == _newest():
                 return
             from alembic import command

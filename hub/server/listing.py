@@ -8,7 +8,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, column, exists, false, func, literal, or_, select, table, text, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    column,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    table,
+    text,
+    tuple_,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from medhub.server import trigrams
@@ -26,6 +40,8 @@ SORTS: Mapping[str, InstrumentedAttribute[Any]] = {
 """What a list can be ordered by, always from the highest on. This Hub's trending score is the number of likes."""
 FEW = 500
 """So many repositories with a tag are looked up by it; of more, a walk along the list finds the next soon enough."""
+LAST = "\U0010ffff"
+"""What no tag has in it, and what comes behind all that tags have."""
 NUMBER = re.compile(r"(\d+(?:\.\d+)?)([KMBT]?)", re.IGNORECASE)
 SCALES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
@@ -84,18 +100,41 @@ def tags_of(session: Session, repos: Iterable[Repo]) -> dict[str, list[str]]:
     return found
 
 
+def tags_in_use(
+    session: Session, principal: Principal, kind: str, *, anonymous: bool, prefix: str = ""
+) -> Sequence[str]:
+    """Return the tags that begin with `prefix`, of the repositories that the caller may see, in alphabetical order.
+
+    Where they are many, it leaps along the index from one tag to the next: that costs what there are of tags.
+    """
+    begins = (RepoTag.tag >= prefix, RepoTag.tag < prefix + LAST)
+    repos = (Repo.kind == kind, visible(principal, anonymous=anonymous))
+    few = session.execute(select(Repo.id).where(*repos).limit(FEW + 1)).scalars().all()
+    if len(few) <= FEW:
+        theirs = select(RepoTag.tag).where(RepoTag.repo_id.in_(few), *begins)
+        return session.execute(theirs.distinct().order_by(RepoTag.tag)).scalars().all()
+    seen = exists().where(Repo.id == RepoTag.repo_id, *repos)
+    first = select(RepoTag.tag).where(*begins, seen).order_by(RepoTag.tag).limit(1).scalar_subquery()
+    found = select(first.label("tag")).cte("found", recursive=True)
+    following = select(RepoTag.tag).where(RepoTag.tag > found.c.tag, *begins, seen).order_by(RepoTag.tag).limit(1)
+    leap = select(following.scalar_subquery()).select_from(found).where(found.c.tag.is_not(None))
+    found = found.union_all(leap)
+    return session.execute(select(found.c.tag).where(found.c.tag.is_not(None))).scalars().all()
+
+
 def tags_by_type(
     session: Session, principal: Principal, kind: str, *, anonymous: bool
 ) -> dict[str, list[dict[str, str]]]:
     """Return the tags in use among what the caller may see, by what they tell of: "license", "library" and so on."""
-    seen = (Repo.kind == kind, visible(principal, anonymous=anonymous))
-    tags = session.execute(select(RepoTag.tag).join(Repo, Repo.id == RepoTag.repo_id).where(*seen).distinct()).scalars()
-    types = {"pipeline_tag": "pipeline_tag", "library": "library_name"} if kind == "model" else {}
-    plain: dict[str, str] = {}
-    for type_, fact in types.items():
-        plain |= dict.fromkeys(session.execute(select(_fact(fact)).where(*seen).distinct()).scalars(), type_)
-    found: dict[str, list[dict[str, str]]] = {type_: [] for type_ in (*types, "language", "license", "other")}
-    for tag in sorted(tags):
+    told = select(_fact("library_name"), _fact("pipeline_tag")).where(
+        Repo.kind == kind, visible(principal, anonymous=anonymous)
+    )
+    plain: dict[str | None, str] = {}
+    for library, task in session.execute(told.distinct()):
+        plain |= {library: "library", task: "pipeline_tag"}
+    types = ("library", "pipeline_tag", "language", "license", "other")
+    found: dict[str, list[dict[str, str]]] = {type_: [] for type_ in types}
+    for tag in tags_in_use(session, principal, kind, anonymous=anonymous):
         prefix, colon, rest = tag.partition(":")
         type_ = plain.get(tag) or (prefix if colon else "other")
         found.setdefault(type_, []).append({"id": tag, "label": rest or tag, "type": type_})
@@ -137,7 +176,9 @@ def _containing(session: Session, word: str) -> ColumnElement[bool]:
         return _among(session, select(Repo.id).where(contains), contains)
     phrase = 'text : "' + word.lower().replace('"', '""') + '"'
     matching = text("repo_search MATCH :phrase").bindparams(phrase=phrase)
-    return _among(session, select(column("repo_id", String)).select_from(table("repo_search")).where(matching), contains)
+    return _among(
+        session, select(column("repo_id", String)).select_from(table("repo_search")).where(matching), contains
+    )
 
 
 def _among(session: Session, ids: Select[str], condition: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -13,6 +13,7 @@ import uvicorn
 from medhub.errors import MedHubError
 from medhub.server.app import create_app
 from medhub.server.hub import Hub
+from medhub.server.settings import SettingsError
 
 
 class AddressInUse(MedHubError):
@@ -20,8 +21,13 @@ class AddressInUse(MedHubError):
 
 
 def listen(hub: Hub) -> tuple[uvicorn.Server, socket.socket, str]:
-    """Bind the address of the settings; return the server, its socket and its URL. Raises AddressInUse."""
+    """Bind the address of the settings; return the server, its socket and its URL.
+
+    Raises AddressInUse, and SettingsError for a certificate that cannot be used.
+    """
     settings = hub.settings
+    if bool(settings.certificate) != bool(settings.key):
+        raise SettingsError("a certificate needs its key, and a key its certificate; set both, or neither")
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -39,6 +45,11 @@ def listen(hub: Hub) -> tuple[uvicorn.Server, socket.socket, str]:
         proxy_headers=bool(settings.public_url), forwarded_allow_ips="127.0.0.1",
         ssl_certfile=settings.certificate or None, ssl_keyfile=settings.key or None,
     )  # fmt: skip
+    try:
+        config.load()
+    except OSError as error:  # of the certificate's files; ssl's errors are OSErrors
+        listener.close()
+        raise SettingsError(f"the certificate or its key cannot be used: {error}") from error
     host = "127.0.0.1" if settings.host in {"0.0.0.0", ""} else settings.host
     url = settings.public_url or f"{'https' if config.is_ssl else 'http'}://{host}:{listener.getsockname()[1]}"
     return uvicorn.Server(config), listener, url

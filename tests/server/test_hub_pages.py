@@ -384,6 +384,14 @@ def test_files_are_listed_and_looked_into(served: Any, alice: Browser, tox: Repo
         assert alice.get(f"/alice/tox/{tail}").status == 404, tail
 
 
+def test_a_file_may_have_any_name(served: Any, alice: Browser) -> None:
+    make(served, "alice/names", {"a?b#c%20d &amp; 'e' +.txt": b"1", "é/ü.md": b"2", "..x": b"3"})
+    listed = {one.inside: one["href"] for one in alice.get("/alice/names/tree/main").all("a") if "main/" in one["href"]}
+    listed |= {one.inside: one["href"] for one in alice.get(listed.pop("é/")).all("a") if "/blob/" in one["href"]}
+    for name, content in {"a?b#c%20d &amp; 'e' +.txt": "1", "ü.md": "2", "..x": "3"}.items():
+        assert alice.get(listed[name]).all("pre")[0].inside == content
+
+
 def test_a_long_text_is_cut_and_a_picture_is_shown(served: Any, alice: Browser) -> None:
     long = "ä".encode() * files.PREVIEW
     make(served, "alice/long", {"long.txt": b"x" + long, "p.png": b"\x89PNG", "bad.txt": b"\xff\xfe"})
