@@ -48,6 +48,10 @@ class Shown:
 Property = Callable[[Shown], Any]
 
 
+def _nothing(shown: Shown) -> None:
+    """A property that clients know and this Hub has nothing to tell of."""
+
+
 def _fact(name: str) -> Property:
     return lambda shown: shown.facts.get(name)
 
@@ -81,7 +85,7 @@ COMMON: Mapping[str, Property] = {
     "lastModified": lambda shown: stamp(shown.repo.updated),
     "likes": lambda shown: shown.repo.likes,
     "private": lambda shown: shown.repo.visibility == "private",
-    "resourceGroup": lambda shown: None,
+    "resourceGroup": _nothing,
     "sha": lambda shown: shown.sha,
     "siblings": lambda shown: [{"rfilename": entry.path} for entry in shown.files() if entry.kind == "file"],
     "tags": lambda shown: shown.related.tags,
@@ -96,30 +100,30 @@ MODEL: Mapping[str, Property] = {
     "baseModels": _names("base_model"),
     "childrenModelCount": lambda shown: shown.related.children,
     "config": _fact("config"),
-    "evalResults": _fact("evalResults"),
-    "gguf": _fact("gguf"),
-    "inference": lambda shown: None,
-    "inferenceProviderMapping": lambda shown: [],
+    "evalResults": _nothing,
+    "gguf": _nothing,
+    "inference": _nothing,
+    "inferenceProviderMapping": _nothing,
     "library_name": _fact("library_name"),
-    "mask_token": _fact("mask_token"),
+    "mask_token": _nothing,
     "model-index": _in_card("model-index"),
     "pipeline_tag": _fact("pipeline_tag"),
     "safetensors": _fact("safetensors"),
     "spaces": lambda shown: shown.related.spaces,
-    "transformersInfo": _fact("transformersInfo"),
+    "transformersInfo": _nothing,
     "widgetData": _in_card("widget"),
 }
 DATASET: Mapping[str, Property] = {
-    "citation": _fact("citation"),
+    "citation": _nothing,
     "description": _fact("description"),
     "mainSize": lambda shown: shown.repo.storage,
     "paperswithcode_id": _in_card("paperswithcode_id"),
 }
 SPACE: Mapping[str, Property] = {
     "datasets": _names("datasets"),
-    "host": lambda shown: None,
+    "host": _nothing,
     "models": _names("models"),
-    "region": lambda shown: None,
+    "region": _nothing,
     "runtime": runtime,
     "sdk": _fact("sdk"),
     "subdomain": lambda shown: f"{shown.repo.namespace}-{shown.repo.name}".lower().replace(".", "-").replace("_", "-"),
@@ -130,7 +134,7 @@ PROPERTIES: Mapping[str, Mapping[str, Property]] = {
     "space": {**COMMON, **SPACE},
 }
 """The properties of each kind; `expand` names them."""
-COUNTED = frozenset(
+ON_REQUEST = frozenset(
     ("baseModels", "childrenModelCount", "downloadsAllTime", "evalResults", "inferenceProviderMapping", "spaces")
 )
 """Properties that are told only where they are asked for by name."""
@@ -152,7 +156,7 @@ def repo_info(
     Raises RevisionNotFound, and BadRequest for a property that the kind does not have.
     """
     check_properties(repo.kind, expand)
-    names = expand or [name for name in PROPERTIES[repo.kind] if name not in COUNTED]
+    names = expand or [name for name in PROPERTIES[repo.kind] if name not in ON_REQUEST]
     git = hub.git.open(repo.id)
     sha = _resolve(git, revision)
     with hub.database.read() as session:
@@ -174,7 +178,8 @@ def row_info(hub: Hub, repo: Repo, names: Iterable[str], *, related: Related) ->
     """Return the named properties of a repository at main as its row has them, for lists."""
 
     def files() -> Iterable[Entry]:
-        return (hub.git.open(repo.id).tree(repo.indexed, recursive=True) or []) if repo.indexed else []
+        git = hub.git.open(repo.id)
+        return git.tree(_resolve(git, None), recursive=True) or []
 
     shown = Shown(repo=repo, sha=repo.indexed, card=repo.card, facts=repo.facts, related=related, files=files)
     return describe(shown, names)

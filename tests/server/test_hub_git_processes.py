@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,85 @@ def test_the_lock_holds_between_processes(store: GitStore, tmp_path: Path) -> No
             writer.wait(1)
         before = store.open(UID).head(MAIN)
     assert writer.communicate()[0].decode().strip() == store.open(UID).head(MAIN) != before
+
+
+@pytest.fixture
+def clone(store: GitStore, tmp_path: Path) -> Path:
+    git(tmp_path, "clone", "--quiet", store.open(UID).folder, "clone")
+    return tmp_path / "clone"
+
+
+def git(folder: Path, *arguments: str | Path, text: bytes = b"") -> bytes:
+    who = ("-c", "user.name=ann", "-c", "user.email=ann@x")
+    return subprocess.run(["git", *who, *arguments], cwd=folder, input=text, capture_output=True, check=True).stdout
+
+
+def commit(clone: Path, files: int) -> str:
+    for n in range(files):
+        (clone / f"{n}.txt").write_text(str(n))
+    git(clone, "add", "-A")
+    git(clone, "commit", "--quiet", "-m", "change")
+    return git(clone, "rev-parse", "HEAD").decode().strip()
+
+
+def push_of(clone: Path, old: str, new: str) -> bytes:
+    """Return the request that pushes `new` to main."""
+    line = f"{old} {new} {MAIN}\0report-status side-band-64k\n"
+    pack = git(clone, "pack-objects", "--stdout", "--revs", "-q", text=f"{new}\n^{old}\n".encode())
+    return f"{len(line) + 4:04x}{line}0000".encode() + pack
+
+
+def test_a_check_that_fails_refuses(store: GitStore, clone: Path) -> None:
+    repository = store.open(UID)
+    before = repository.head(MAIN) or ""
+    sha = commit(clone, 1)
+    with tempfile.TemporaryFile() as request:
+        request.write(push_of(clone, before, sha))
+        with pytest.raises(ZeroDivisionError):
+            repository.receive_pack(request, check=lambda push: str(1 // 0), protocol=None)
+        assert repository.head(MAIN) == before
+        answer = repository.receive_pack(request, check=lambda push: None, protocol=None)
+    assert b"unpack ok" in answer
+    assert repository.head(MAIN) == sha
+
+
+RECEIVER = """
+import sys, time
+from pathlib import Path
+from medhub.server.storage.git import GitStore
+
+def check(push):
+    print("checking", flush=True)
+    time.sleep(float(sys.argv[3]))
+
+with open(sys.argv[2], "rb") as request:
+    GitStore(Path(sys.argv[1])).open("0123456789abcdef01234567").receive_pack(request, check=check, protocol=None)
+print("done", flush=True)
+"""
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_a_server_killed_in_the_middle_of_a_push(store: GitStore, clone: Path, tmp_path: Path, moment: int) -> None:
+    """Before the verdict nothing has moved; after it, git finishes under the lock that it inherited."""
+    repository = store.open(UID)
+    before = repository.head(MAIN) or ""
+    sha = commit(clone, 200)
+    (tmp_path / "request").write_bytes(push_of(clone, before, sha))
+    pause = 30 if moment == 0 else 0
+    process = subprocess.Popen(
+        [sys.executable, "-c", RECEIVER, tmp_path, tmp_path / "request", str(pause)], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"checking\n"
+    time.sleep(moment * 0.004)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    added = repository.commit(MAIN, [Put("after.txt", b"a")], parent=None, author=ANN, message="after")
+    parent = repository.get_commit(added).parents[0]
+    assert parent == before if moment == 0 else parent in (before, sha)
+    assert repository.fsck() == []
+    assert not list(repository.folder.glob("refs/**/*.lock"))
 
 
 @pytest.fixture

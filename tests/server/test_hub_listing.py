@@ -300,6 +300,21 @@ def test_a_page_is_read_off_an_index(many: Database, sort: str) -> None:
             assert not [word for word in ("SCAN", "TEMP B-TREE") if word in told], told
 
 
+def test_tags_in_use_are_those_of_what_the_caller_sees(many: Database) -> None:
+    with many.write() as session:
+        hidden = session.query(Repo).filter_by(name="net-0000").one()
+        session.add(RepoTag(repo_id=hidden.id, tag="few-hidden"))
+    for who, more in (("u0", ["few-hidden"]), ("u1", [])):
+        with many.read() as session:
+            found = listing.tags_in_use(session, caller(many, who), "model", anonymous=False, prefix="few-")
+            assert list(found) == sorted(f"few-{number}" for number in range(30)) + more, "many: by leaps"
+            everything = listing.tags_in_use(session, caller(many, who), "model", anonymous=False)
+            assert sorted([*found, "all", "half"]) == list(everything)
+            few = listing.tags_in_use(session, caller(many, who), "dataset", anonymous=False)
+            assert list(few) == ["all", "few-30", "half"], "few: by their ids"
+            assert list(listing.tags_in_use(session, caller(many, who), "space", anonymous=False)) == []
+
+
 def test_deleted_rows_leave_the_search_index(many: Database) -> None:
     def held() -> int:
         with many.read() as session:

@@ -70,7 +70,7 @@ def preupload(
     }
 
 
-@router.post(REPO + "/commit/{revision:segment}", max_body_size=LARGEST_BODY)
+@router.post(REPO + "/commit/{revision:segment}")
 async def commit(
     request: Request, hub: TheHub, caller: Writer, repo: Readable, revision: str, create_pr: bool = False
 ) -> dict[str, Any]:
@@ -88,13 +88,26 @@ async def commit(
 
 
 async def _receive(request: Request, body: Upload) -> None:
+    """Write the request's body to disk. Raises TooLarge, and hangs up, where it is or says that it is too large."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > LARGEST_BODY:
+        raise _too_large()
     piece = bytearray()
     async for part in request.stream():
         piece += part
+        if body.size + len(piece) > LARGEST_BODY:
+            raise _too_large()
         if len(piece) >= PIECE:
             await run_sync(body.write, bytes(piece))
             piece.clear()
     await run_sync(body.write, bytes(piece))
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(
+        f"the commit has more than {LARGEST_BODY} bytes; send large files as lfsFile, and the rest in several commits",
+        headers={"Connection": "close"},
+    )
 
 
 def _commit(body: Upload, make: Callable[..., commits.Landed]) -> commits.Landed:
