@@ -85,10 +85,8 @@ def set_password(name: User, data: Data = None) -> None:
 
     Example: medhub hub user password alice
     """
-    from sqlalchemy import delete
-
     from medhub.server import accounts
-    from medhub.server.tables import Token
+    from medhub.server.web.sessions import end_sessions
 
     if sys.stdin.isatty():
         password = typer.prompt("new password", hide_input=True, confirmation_prompt=True)
@@ -97,7 +95,7 @@ def set_password(name: User, data: Data = None) -> None:
     with changing(data, "user.password", note=name) as session:
         user = accounts.get_account(session, name, kind="user")
         accounts.set_password(user, password)
-        session.execute(delete(Token).where(Token.user_id == user.id, Token.role == "session"))
+        end_sessions(session, user.id)
     _say(f"{name} has a new password")
 
 

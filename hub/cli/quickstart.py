@@ -70,14 +70,15 @@ def quickstart(
         result.to_picture().save(picture)
         print(result.title())
         print(f"model folder  {folder}\ncard          {folder / 'README.md'}\npicture       {picture}")
-        print(f"on the Hub    {page}\n              sign in as {user} with the token {token}")
         written = repr(raw) if isinstance(raw, str) else '"your.file"'
-        print(f'in code       import medhub; medhub.from_pretrained("{name}").predict({written})')
-        print(f"              after export HF_ENDPOINT={url} HF_TOKEN={token}", flush=True)
+        print(f'in code       import medhub; medhub.from_pretrained("{folder}").predict({written})')
         if demo:
             from medhub.demo import launch
 
-            _say(f"5/5 opening the demo; the Hub stays at {url}")
+            print(f'from the Hub  medhub.from_pretrained("{name}"), after')
+            print(f"              export HF_ENDPOINT={url} HF_TOKEN={token}")
+            print(f"on its page   {page}, signed in with that token", flush=True)
+            _say("5/5 opening the demo, beside the Hub")
             launch(model, say=_say)
     _say(f"the Hub is closed; to open it again: medhub serve --data {out / 'hub'}")
 
@@ -134,9 +135,9 @@ def _seed() -> list[str]:
     from medhub.publishing import files_to_push
     from medhub.registry import zoo_models
 
-    disable_progress_bars()
-    hub = HfApi(endpoint=hub_endpoint())
-    for name, folder in zoo_models().items():
-        hub.create_repo(f"{ZOO}/{name}", private=False, exist_ok=True)
-        hub.upload_folder(repo_id=f"{ZOO}/{name}", folder_path=folder, allow_patterns=files_to_push(folder))
-    return [f"{ZOO}/{name}" for name in zoo_models()]
+    hub, models = HfApi(endpoint=hub_endpoint()), {f"{ZOO}/{name}": folder for name, folder in zoo_models().items()}
+    with disable_progress_bars():
+        for name, folder in models.items():
+            hub.create_repo(name, private=False, exist_ok=True)
+            hub.upload_folder(repo_id=name, folder_path=folder, allow_patterns=files_to_push(folder))
+    return [*models]

@@ -71,7 +71,10 @@ def _refused(request: Request, refusal: Any) -> Response:
     if failures.for_people(request):
         return failures.refused(request, refusal)
     message = str(refusal)
-    headers = {"X-Error-Message": message.replace("\n", " ").encode("latin-1", "replace").decode("latin-1")}
+    line = "".join(
+        letter if letter.isprintable() else " " for letter in message
+    )  # a header holds no control characters
+    headers = {"X-Error-Message": line.encode("latin-1", "replace").decode("latin-1")}
     if refusal.code:
         headers["X-Error-Code"] = refusal.code
     if refusal.status == 401:

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 from medhub.server.settings import Settings
 
@@ -28,6 +28,11 @@ DATA = frozenset(
 PROTOCOL = re.compile(rb"\x80[\x02-\x05]")
 ZIP = b"PK\x03\x04"
 NUMPY = b"\x93NUMPY"
+LENGTH_BYTES = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1, pickletools.TAKEN_FROM_ARGUMENT4: 4, pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+}  # fmt: skip
+"""Bytes of an instruction's argument that say how long the rest of it is."""
 OBJECTS = re.compile(rb"['\"]\|?O\d*['\"]")
 """A dtype whose elements are Python objects, which an .npy file holds as a pickle."""
 
@@ -72,12 +77,24 @@ def _pickle(path: str, head: bytes, size: int) -> str | None:
 
 def _parses(head: bytes, size: int) -> bool:
     """Whether the bytes are a pickle's instructions, as far as they go; random ones soon are not."""
-    try:
-        for instruction, argument, _position in pickletools.genops(head):
-            if instruction.name == "STOP":
-                return True
-            if instruction.name == "FRAME" and argument and argument > size:
-                return False  # unpicklers give up here
-    except ValueError as error:
-        return "unknown" not in str(error)  # else the sample ends within an instruction
+    at = 0
+    while at < len(head):
+        instruction = pickletools.code2op.get(chr(head[at]))
+        if instruction is None:
+            return False
+        if instruction.name == "STOP":
+            return True
+        if instruction.name == "FRAME" and int.from_bytes(head[at + 1 : at + 9], "little") > size:
+            return False  # unpicklers give up here
+        at += 1 + _argument_length(instruction, head[at + 1 :])
     return True
+
+
+def _argument_length(instruction: Any, data: bytes) -> int:
+    """Return how many bytes of `data` the instruction takes."""
+    length: int = instruction.arg.n if instruction.arg else 0
+    if length == pickletools.UP_TO_NEWLINE:
+        lines = data.split(b"\n", 2)[: 2 if instruction.name in {"GLOBAL", "INST"} else 1]
+        return sum(len(line) + 1 for line in lines)
+    prefix = LENGTH_BYTES.get(length)
+    return length if prefix is None else prefix + int.from_bytes(data[:prefix], "little")

@@ -57,8 +57,9 @@ class Settings:
             name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
         }
         data = Path(given.get("data") or from_environment.get("data") or cls.data)
-        found = {"data": data}
-        for place, values in ((data / FILE, _toml(data / FILE)), ("the environment", from_environment), ("", given)):
+        found: dict[str, Any] = {"data": data}
+        file = data / FILE
+        for place, values in ((str(file), _toml(file)), ("the environment", from_environment), ("the call", given)):
             found |= {name: _value(name, value, place) for name, value in values.items()}
         return cls(**found)
 

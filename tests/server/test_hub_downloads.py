@@ -268,7 +268,7 @@ def test_the_size_is_the_contents_not_the_pointers(served: Any) -> None:
 
 
 def test_shared_writes(served: Any) -> None:
-    """Lines of many threads share transactions, each line once; a failure reaches the one who waits for it."""
+    """Lines of many threads share transactions, each line once, the download once; failures reach who waits."""
     import threading
 
     counted = make_repo(served, "alice/shared")
@@ -276,7 +276,7 @@ def test_shared_writes(served: Any) -> None:
 
     def read(number: int) -> None:
         for part in range(10):
-            reads.record(served.hub, alice, counted, "file.read", path=f"{number}-{part}")
+            reads.record(served.hub, alice, counted, "file.read", path=f"{number}-{part}", counts=True)
 
     threads = [threading.Thread(target=read, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -286,6 +286,8 @@ def test_shared_writes(served: Any) -> None:
     assert sorted(line["path"] for line in reads_of(served, "alice/shared")) == sorted(
         f"{a}-{b}" for a in range(8) for b in range(10)
     )
+
+    assert downloads(served, counted) == 1
 
     def fails(session: Any) -> None:
         raise ZeroDivisionError

@@ -33,6 +33,8 @@ for number in range(int(count)):
         repository = store.open("0123456789abcdef01234567")
         parent = repository.head("refs/heads/main") if look == "look" else None
         changes = [Put(f"{name}/{number}.txt", f"{number}".encode()), Put("counter.txt", f"{name} {number}".encode())]
+        if number % 3 == 0:
+            changes += [Put(f"{name}/{number}/{part}", f"{number} {part}".encode()) for part in range(40)]
         try:
             print(repository.commit("refs/heads/main", changes, parent=parent, author=author, message="m"), flush=True)
             break
@@ -67,7 +69,7 @@ def test_processes_commit_at_the_same_time(store: GitStore, tmp_path: Path) -> N
     assert len(shas) == 4 * 12 + 1
     assert {sha for mine in acknowledged for sha in mine} < set(shas)
     entries = repository.tree(shas[0], recursive=True) or []
-    assert len([entry for entry in entries if entry.path.startswith("w") and entry.kind == "file"]) == 4 * 12
+    assert len([entry for entry in entries if entry.path.startswith("w") and entry.kind == "file"]) == 4 * (12 + 4 * 40)
     assert repository.fsck() == []
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from medhub.server import transfers
+
 
 def test_the_main_client_through_lfs(served, tmp_path: Path) -> None:
     out = served.script("main_client.py", tmp_path / "home", REPO="alice/through-lfs", HF_HUB_DISABLE_XET="1")
@@ -12,12 +16,14 @@ def test_the_main_client_through_lfs(served, tmp_path: Path) -> None:
     assert not (served.hub.settings.data / "blobs" / "xorb").exists()
 
 
-def test_a_file_in_parts(served, tmp_path: Path) -> None:
-    """A file larger than one part arrives in several and comes back whole."""
+def test_a_file_in_parts(served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file over the limit arrives in parts, which the Hub announces, and comes back whole."""
+    monkeypatch.setattr(transfers, "WHOLE", 1_000_000)
+    monkeypatch.setattr(transfers, "PART", 6_000_000)
     code = """
         import hashlib, random
         from huggingface_hub import HfApi, hf_hub_download
-        data = random.Random(3).randbytes(1_000_000) * 150
+        data = random.Random(3).randbytes(20_000_000)
         api = HfApi()
         api.create_repo("alice/parts")
         api.upload_file(repo_id="alice/parts", path_or_fileobj=data, path_in_repo="large.bin")
@@ -28,7 +34,7 @@ def test_a_file_in_parts(served, tmp_path: Path) -> None:
 
 
 def test_lfs_in_xet_out(served, tmp_path: Path) -> None:
-    """What one transport brought, a client of the other reads; and the second upload of the same bytes stores nothing."""
+    """What one transport brought, a client of the other reads; the same bytes again are stored once."""
     code = """
         import os, random
         from huggingface_hub import HfApi, hf_hub_download

@@ -13,6 +13,9 @@ import pytest
 from lfs_client import ask, ask_for_one, commit, fetch, link_for, make_repo, send, sha256
 
 from medhub.server import accounts, contents, transfers
+from medhub.server.hub import open_hub
+from medhub.server.serve import running
+from medhub.server.settings import Settings
 from medhub.server.storage.local import LocalUpload
 
 DATA = random.Random(0).randbytes(300_000)
@@ -193,6 +196,22 @@ def test_who_may_send(served: Any) -> None:
         answer = stranger.post("/alice/private.git/info/lfs/objects/batch", json=body)
         assert answer.headers["LFS-Authenticate"] == 'Basic realm="hub"'
     assert not stored(served, data)
+
+
+def test_strangers_fetch_where_the_operator_lets_them(tmp_path: Path) -> None:
+    hub = open_hub(Settings(data=tmp_path, port=0, anonymous=True))
+    with hub.database.write() as session:
+        user = accounts.create_account(session, "alice")
+        _, token = accounts.create_token(session, user, "test", role="write")
+    with running(hub) as url, httpx.Client(base_url=url) as stranger:
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}) as alice:
+            alice.post("/api/repos/create", json={"name": "open", "visibility": "public"}).raise_for_status()
+            oid = send(alice, "alice/open", DATA)
+            assert fetch(stranger, "alice/open", oid) == DATA
+            (found,) = ask(stranger, "alice/open", (oid, 0), operation="download")["objects"]
+            alice.put("/api/models/alice/open/settings", json={"visibility": "private"}).raise_for_status()
+        assert httpx.get(found["actions"]["download"]["href"]).status_code == 401
+    hub.database.close()
 
 
 def test_naming_is_not_reading(served: Any) -> None:

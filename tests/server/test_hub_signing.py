@@ -12,7 +12,7 @@ from medhub.server.errors import Forbidden
 from medhub.server.signing import Signer
 
 SIGNER = Signer(bytes(range(32)))
-SIGNED = SIGNER.sign("put", {"oid": "ab", "size": 3}, seconds=60)
+SIGNED = SIGNER.sign("put", {"oid": "ab", "size": 3}, seconds=24 * 3600)
 
 
 def test_what_was_signed_comes_back() -> None:

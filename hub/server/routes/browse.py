@@ -19,7 +19,7 @@ from medhub.server.routes.dependencies import Caller, Seen, TheHub
 from medhub.server.routes.pagination import decode, linked
 from medhub.server.routes.shapes import stamp
 from medhub.server.storage.git import Entry, GitRepository
-from medhub.server.tables import Content
+from medhub.server.tables import Content, Repo, RepoContent
 
 router = APIRouter(max_body_size=4 << 20)
 
@@ -70,7 +70,7 @@ def tree(
     reads.record(hub, caller, repo, "tree.read", commit=commit, path=path)
     entries = found[:page]
     following = [commit, entries[-1].path] if len(found) > page else None
-    return linked(request, show_entries(hub, git, commit, entries, expand=expand), following)
+    return linked(request, show_entries(hub, repo, commit, entries, expand=expand), following)
 
 
 async def _asked_paths(request: Request) -> tuple[list[str], bool]:
@@ -105,7 +105,7 @@ def paths_info(
     commit = info.resolve_revision(hub, repo, revision)
     entries = [entry for path in dict.fromkeys(paths) if (entry := git.entry(commit, path))]
     reads.record(hub, caller, repo, "tree.read", commit=commit, path=paths[0] if len(paths) == 1 else "")
-    return JSONResponse(show_entries(hub, git, commit, entries, expand=expand))
+    return JSONResponse(show_entries(hub, repo, commit, entries, expand=expand))
 
 
 def single_segment(caller: Caller, name: str) -> None:
@@ -118,11 +118,10 @@ for _path in ("", *(f"/{word}/{{rest:rest}}" for word in sorted(RESERVED))):
     router.add_api_route("/api/{kind:kind}/{name:segment}" + _path, single_segment, methods=_methods)
 
 
-def show_entries(
-    hub: Hub, git: GitRepository, commit: str, entries: Sequence[Entry], *, expand: bool
-) -> list[dict[str, Any]]:
+def show_entries(hub: Hub, repo: Repo, commit: str, entries: Sequence[Entry], *, expand: bool) -> list[dict[str, Any]]:
     """Return entries of a tree as the API shows them; with `expand`, also their last commit and what scans found."""
-    hashes = _xet_hashes(hub, [entry.lfs.sha256 for entry in entries if entry.lfs])
+    git = hub.git.open(repo.id)
+    hashes = _xet_hashes(hub, repo, [entry.lfs.sha256 for entry in entries if entry.lfs])
     last = git.last_commits(commit, [entry.path for entry in entries]) if expand else {}
     shown = []
     for entry in entries:
@@ -134,29 +133,30 @@ def show_entries(
         if found := last.get(entry.path):
             item["lastCommit"] = {"id": found.sha, "title": found.title, "date": stamp(found.time)}
         if expand and entry.kind == "file":
-            status = screening.status(entry.path, _sample(hub, git, entry))
+            status = screening.status(entry.path, _sample(hub, repo, git, entry))
             item["securityFileStatus"] = {"status": status, "avScan": None, "pickleImportScan": None}
         shown.append(item)
     return shown
 
 
-def _sample(hub: Hub, git: GitRepository, entry: Entry) -> bytes:
+def _sample(hub: Hub, repo: Repo, git: GitRepository, entry: Entry) -> bytes:
     """Return what screening looks at of a file."""
     if entry.lfs is None:
         data = git.read(entry.oid)
         return screening.sample(len(data), lambda start, stop: data[start:stop])
     with hub.database.read() as session:
-        content = contents.find(session, entry.lfs.sha256)
+        content = contents.linked(session, repo.id, entry.lfs.sha256)
     if content is None:
         return b""
     return screening.sample(content.size, lambda start, stop: b"".join(contents.read(hub, content, start, stop)))
 
 
-def _xet_hashes(hub: Hub, sha256s: Sequence[str]) -> dict[str, str]:
-    """Return the Xet hash of each of these contents that is kept in Xet's form."""
+def _xet_hashes(hub: Hub, repo: Repo, sha256s: Sequence[str]) -> dict[str, str]:
+    """Return the Xet hash of each of these contents that the repository has in Xet's form."""
     if not sha256s:
         return {}
-    held = select(Content.sha256, Content.file_hash).where(Content.sha256.in_(sha256s))
+    linked = select(Content.sha256, Content.file_hash).join(RepoContent, RepoContent.sha256 == Content.sha256)
+    held = linked.where(RepoContent.repo_id == repo.id, Content.sha256.in_(sha256s))
     with hub.database.read() as session:
         return {sha256: file_hash for sha256, file_hash in session.execute(held) if file_hash}
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import unquote
 
 from fastapi import Depends, Request
 from sqlalchemy import select
@@ -34,7 +34,7 @@ class Moved(Refusal):
     status = 307
 
 
-def the_hub(request: Request) -> Hub:
+async def the_hub(request: Request) -> Hub:  # async, so that it takes no thread
     """Return the Hub that serves this request."""
     hub: Hub = request.app.state.hub
     return hub
@@ -147,7 +147,7 @@ Administered = Annotated[Repo, _repository(Right.ADMIN)]
 def _moved(request: Request, namespace: str, repo: Repo) -> str:
     """Return the address of this request under the repository's present name."""
     segments = request.scope["path"].split("/")
-    place = segments.index(quote(namespace, safe=""))
+    place = [unquote(segment) for segment in segments].index(namespace)
     git = ".git" if segments[place + 1].endswith(".git") else ""
     segments[place : place + 2] = [repo.namespace, repo.name + git]
     query = f"?{request.url.query}" if request.url.query else ""

@@ -32,7 +32,9 @@ Protocol = Annotated[str | None, Header(alias="git-protocol")]
 
 
 @router.get(REPO + "/info/refs")
-def advertise(request: Request, hub: TheHub, caller: Caller, service: str = "", git_protocol: Protocol = None) -> Response:
+def advertise(
+    request: Request, hub: TheHub, caller: Caller, service: str = "", git_protocol: Protocol = None
+) -> Response:
     """Say which refs there are; git begins every fetch and push with it. A push needs the right to write here already."""
     right = Right.WRITE if service == "git-receive-pack" else Right.READ
     repo = requested_repo(request, hub, caller, right=right)

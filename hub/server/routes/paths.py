@@ -1,9 +1,9 @@
 """Matching addresses on the raw path, and writing addresses.
 
-    {kind:kind}         "models", "datasets" or "spaces" after /api/      -> "model", "dataset", "space"
-    {kind:prefix}       "", "datasets/" or "spaces/" of pages and files   -> the same
-    {name:segment}      one quoted segment                                -> decoded
-    {path:rest}         all that follows, perhaps nothing                 -> decoded
+{kind:kind}         "models", "datasets" or "spaces" after /api/      -> "model", "dataset", "space"
+{kind:prefix}       "", "datasets/" or "spaces/" of pages and files   -> the same
+{name:segment}      one quoted segment                                -> decoded
+{path:rest}         all that follows, perhaps nothing                 -> decoded
 """
 
 from __future__ import annotations

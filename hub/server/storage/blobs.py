@@ -39,7 +39,7 @@ class Blobs(Protocol):
         """Return the size in bytes, or None where there is no such blob."""
 
     def read(self, key: str, start: int = 0, stop: int | None = None, *, piece: int = 1 << 20) -> Iterator[bytes]:
-        """Yield the bytes [start, stop) in pieces. Raises KeyError before the first piece where there is no such blob."""
+        """Yield the bytes [start, stop) in pieces. Raises KeyError before the first where there is no such blob."""
 
     def delete(self, key: str) -> None:
         """Remove a blob; a missing one is no error."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fastapi import APIRouter, Response
 
 from medhub.server import listing
@@ -58,8 +60,11 @@ def _listing_page(visit: Visit, kind: str, *, front: bool = False) -> Response:
             sort=sort, limit=PAGE, cursor=pagination.decode(asked.get("cursor")),
         )  # fmt: skip
         tags_of = listing.tags_of(session, repos)
-        used = listing.tags_by_type(session, visit.viewer, kind, anonymous=anonymous)
-    facets = [(name, title, _choices(used.get(name, []), name, asked.get(name))) for name, title in FACETS.items()]
+        used = {
+            facet: listing.tags_in_use(session, visit.viewer, kind, anonymous=anonymous, prefix=f"{facet}:")
+            for facet in FACETS
+        }
+    facets = [(name, title, _choices(used[name], name, asked.get(name))) for name, title in FACETS.items()]
     return page(
         visit, "list.html", kind=kind, front=front, rows=[Row.of(repo, tags_of[repo.id]) for repo in repos],
         next=pagination.encode(cursor) if cursor else None, facets=[facet for facet in facets if facet[2]], words=words,
@@ -67,7 +72,7 @@ def _listing_page(visit: Visit, kind: str, *, front: bool = False) -> Response:
     )  # fmt: skip
 
 
-def _choices(used: list[dict[str, str]], facet: str, chosen: str | None) -> list[tuple[str, str]]:
+def _choices(used: Iterable[str], facet: str, chosen: str | None) -> list[tuple[str, str]]:
     """Return the values that a facet can have, each with its label; what is chosen is among them."""
-    values = {tag["id"].partition(":")[2] for tag in used} | ({chosen} if chosen else set())
+    values = {tag.partition(":")[2] for tag in used} | ({chosen} if chosen else set())
     return [(value, label(facet, value)) for value in sorted(values)]
