@@ -3,7 +3,7 @@
     python benchmarks/crash.py --rounds 100
 
 A real `medhub serve` on a scratch folder, and a process for each kind of load, all in one repository: uploads through
-Xet and through LFS, plain commits (huggingface_hub as it is), pushes (git with git-lfs), and discussions (the database).
+Xet and through LFS, commits (huggingface_hub as it is), pushes (git with git-lfs), and discussions (the database).
 In each round the Hub is killed with SIGKILL, started again, and checked with `medhub hub fsck`; every change that a
 client was told had succeeded is fetched and compared. Rounds go on until each kind was under way in that many kills; at
 the end every client has to succeed once more. The first fault ends the run with 1, and its folder is kept.

@@ -2,10 +2,10 @@
 
     python benchmarks/hub.py [transfer latency commit start memory]
 
-The unmodified client (huggingface_hub, through Xet and through LFS) against `medhub serve`; nginx (DAV for PUT, static for
-GET, from Debian's package) moves the same bytes with a plain HTTP client and is the ceiling of this machine. Each figure is
-the median of REPEATS, everything in one run, on loopback; client and server share the cores. Clients run in processes of
-their own with a fresh home, so that no cache helps; their start is not counted.
+The unmodified client (huggingface_hub, through Xet and through LFS) against `medhub serve`; nginx (DAV for PUT, static
+for GET, from Debian's package) moves the same bytes with a plain HTTP client and is the ceiling of this machine. Each
+figure is the median of REPEATS, everything in one run, on loopback; client and server share the cores. Clients run in
+processes of their own with a fresh home, so that no cache helps; their start is not counted.
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ import httpx2
 from concurrent.futures import ThreadPoolExecutor
 how, url, folder = sys.argv[1:]
 client = httpx2.Client(timeout=None, trust_env=False)
-names = sorted(path.name for path in pathlib.Path(folder).iterdir()) if how == "up" else client.get(url + "/.list").text.split()
+if how == "up":
+    names = sorted(path.name for path in pathlib.Path(folder).iterdir())
+else:
+    names = client.get(url + "/.list").text.split()
 def up(name):
     with open(f"{folder}/{name}", "rb") as file:
         client.put(f"{url}/{name}", content=file).raise_for_status()
@@ -97,7 +100,7 @@ def transfer(scratch: Path) -> None:
     noise = random.Random(0)
     for folder in folders.values():
         folder.mkdir()
-    (folders["500 MB"] / "0000.bin").write_bytes(noise.randbytes(LARGE))
+    write_noise(folders["500 MB"] / "0000.bin", LARGE)
     for number in range(SMALL_FILES):
         (folders["2,000 files"] / f"{number:04}.txt").write_bytes(noise.randbytes(SMALL // 2).hex().encode())
     print(f"| {'what':<22} | {'nginx':>8} | {'Xet':>8} | {'LFS':>8} | Xet/nginx | LFS/nginx |")
@@ -146,7 +149,8 @@ def latency(scratch: Path) -> None:
                     found.setdefault(name, []).append(timed(lambda path=path: client.get(path).raise_for_status(), 300))
     for name, ((few, few99), (many, many99)) in found.items():
         print(
-            f"| {name:<12} | {few:5.2f} ms | {few99:5.2f} ms | {many:8.2f} ms | {many99:5.2f} ms | {many / few:11.2f}x |"
+            f"| {name:<12} | {few:5.2f} ms | {few99:5.2f} ms "
+            f"| {many:8.2f} ms | {many99:5.2f} ms | {many / few:11.2f}x |"
         )
 
 
@@ -194,10 +198,7 @@ def memory(scratch: Path) -> None:
     """The server's greatest memory while a file of 5 GB passes, up and down, by each transport."""
     folder = scratch / "huge"
     folder.mkdir()
-    with (folder / "0000.bin").open("wb") as file:
-        noise = random.Random(0)
-        for _ in range(MEMORY_FILE // 50_000_000):
-            file.write(noise.randbytes(50_000_000))
+    write_noise(folder / "0000.bin", MEMORY_FILE)
     for transport, off in (("Xet", ""), ("LFS", "1")):
         with serving(scratch / transport) as (url, token, process):
             more = environment(url, token, scratch) | ({"HF_HUB_DISABLE_XET": off} if off else {})
@@ -302,6 +303,14 @@ def environment(url: str, token: str, scratch: Path) -> dict[str, str]:
         "HF_ENDPOINT": url, "HF_TOKEN": token, "HF_HOME": fresh(scratch), "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1",
     }  # fmt: skip
+
+
+def write_noise(path: Path, size: int) -> None:
+    """Write `size` random bytes, a multiple of 50 MB."""
+    noise = random.Random(0)
+    with path.open("wb") as file:
+        for _ in range(size // 50_000_000):
+            file.write(noise.randbytes(50_000_000))
 
 
 def fresh(scratch: Path) -> str:

@@ -134,7 +134,7 @@ def fsck(
 
     Example: medhub hub fsck --deep
     """
-    from medhub.server.fsck import find_faults, rebuild
+    from medhub.server.fsck import find_faults, orphans, rebuild
 
     with existing(data) as hub:
         if repair:
@@ -143,6 +143,8 @@ def fsck(
         for fault in find_faults(hub, deep=deep):
             print(fault, flush=True)
             faults += 1
+        if left := orphans(hub):
+            _say(f"{len(left)} git folders belong to no repository; creations that were cut off leave them, harmless")
     _say(f"{faults} faults" if faults else "nothing is wrong")
     raise typer.Exit(1 if faults else 0)
 

@@ -19,6 +19,7 @@ from medhub.cli.serve import opened, operator, read_settings, recover
 from medhub.errors import MedHubError
 
 if TYPE_CHECKING:
+    from medhub.predictor import Predictor
     from medhub.server.hub import Hub
 
 ZOO = "medhub"
@@ -35,7 +36,9 @@ def quickstart(
 
     Example: medhub quickstart --no-demo
     """
-    if os.environ.get("HF_HUB_OFFLINE", "0").lower() not in {"", "0", "false", "no", "off"}:
+    from huggingface_hub import is_offline_mode
+
+    if is_offline_mode():
         raise MedHubError("HF_HUB_OFFLINE forbids quickstart its own Hub on this machine; unset it for this command")
     from medhub.predictor import from_pretrained
     from medhub.publishing import push
@@ -45,9 +48,8 @@ def quickstart(
     found = get(task)
     folder = out / task.replace("/", "-")
     _say(f"1/5 {found.id}: {found.summary}")
-    recipe = Recipe(task=task, data=data)
     with training_progress() as progress:
-        report = run(recipe, folder, say=_say, progress=progress)
+        report = run(Recipe(task=task, data=data), folder, say=_say, progress=progress)
     _show(report, as_json=False)
 
     _say(f"2/5 starting a Hub of your own, with its data in {out / 'hub'}")
@@ -62,16 +64,8 @@ def quickstart(
         model = from_pretrained(name)
         _say(f"    {model!r}")
 
-        plugin = found.module("demo")
-        raw = plugin.raw(*plugin.examples()[0])
         _say("4/5 predicting, with an explanation")
-        result = model.predict(raw, explain=True)
-        picture = folder / "prediction.png"
-        result.to_picture().save(picture)
-        print(result.title())
-        print(f"model folder  {folder}\ncard          {folder / 'README.md'}\npicture       {picture}")
-        written = repr(raw) if isinstance(raw, str) else '"your.file"'
-        print(f'in code       import medhub; medhub.from_pretrained("{folder}").predict({written})')
+        _predict(model, folder)
         if demo:
             from medhub.demo import launch
 
@@ -83,10 +77,23 @@ def quickstart(
     _say(f"the Hub is closed; to open it again: medhub serve --data {out / 'hub'}")
 
 
+def _predict(model: Predictor, folder: Path) -> None:
+    """Show a prediction of the task's first example, and how to make it again."""
+    plugin = model.task.module("demo")
+    raw = plugin.raw(*plugin.examples()[0])
+    result = model.predict(raw, explain=True)
+    picture = folder / "prediction.png"
+    result.to_picture().save(picture)
+    print(result.title())
+    print(f"model folder  {folder}\ncard          {folder / 'README.md'}\npicture       {picture}")
+    written = repr(raw) if isinstance(raw, str) else '"your.file"'
+    print(f'in code       import medhub; medhub.from_pretrained("{folder}").predict({written})')
+
+
 @contextmanager
 def _hub(data: Path) -> Iterator[tuple[str, str, str]]:
     """Run a Hub on a free port for the length of a `with` block, which gets its URL, a user's name and a token."""
-    with opened(read_settings(data=data, host="127.0.0.1", port=0)) as hub:
+    with opened(read_settings(environment={}, data=data, port=0)) as hub:
         from medhub.server.serve import running
 
         recover(hub)

@@ -1,4 +1,4 @@
-"""`medhub serve`: the Hub in the foreground, until Ctrl-C or SIGTERM."""
+"""`medhub serve`, the Hub in the foreground; and how all commands open a Hub's folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -51,7 +51,7 @@ def serve(
     print("stopped; nothing is lost")
 
 
-def read_settings(**given: object) -> Settings:
+def read_settings(**given: Any) -> Settings:
     """Return the settings, the command line's over the environment's over the file's. Raises MedHubError."""
     try:
         from medhub.server.settings import Settings
@@ -64,13 +64,15 @@ def read_settings(**given: object) -> Settings:
 def opened(settings: Settings) -> Iterator[Hub]:
     """Open the Hub for the length of a `with` block. Raises MedHubError where its folder cannot be used."""
     try:
+        from sqlalchemy.exc import SQLAlchemyError
+
         from medhub.server.hub import open_hub
     except ImportError as error:
         raise _not_installed(error) from error
     try:
         hub = open_hub(settings)
-    except OSError as error:
-        raise MedHubError(f"the data folder {settings.data} cannot be used: {error.strerror}") from error
+    except (OSError, SQLAlchemyError) as error:
+        raise MedHubError(f"the data folder {settings.data} cannot be used: {str(error).splitlines()[0]}") from error
     try:
         yield hub
     finally:
@@ -102,6 +104,7 @@ def recover(hub: Hub) -> None:
     from medhub.server import index
 
     index.refresh_dirty(hub)
+    hub.git.sweep(ABANDONED)
     hub.blobs.sweep(ABANDONED)
 
 

@@ -28,7 +28,7 @@ class Right(IntEnum):
 
 
 ROLE_RIGHTS = {"read": Right.READ, "contributor": Right.READ, "write": Right.WRITE, "admin": Right.ADMIN}
-"""What a role in an organisation allows on its repositories; one's own creations a contributor or writer may administer."""
+"""What a role in an organisation allows on its repositories. Contributors and writers administer what they created."""
 PERMISSION_RIGHTS = {"repo.content.read": Right.READ, "repo.write": Right.WRITE, "repo.admin": Right.ADMIN}
 """What a permission of a fine-grained token allows, where its owner has that right."""
 
@@ -116,7 +116,7 @@ def may_create_in(principal: Principal, namespace: Account) -> bool:
 
 
 def may_contribute(principal: Principal, repo: Repo) -> bool:
-    """Return whether the caller's token allows to discuss, like or propose changes to a repository that the caller may read."""
+    """Return whether the caller's token allows to discuss, like or propose changes to a repository they may read."""
     if principal.token_role != "fineGrained":
         return principal.may_write
     return any(

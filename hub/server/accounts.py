@@ -18,10 +18,12 @@ from medhub.server.errors import BadRequest, Conflict, NotFound, Unauthenticated
 from medhub.server.tables import Account, Membership, Repo, Token, now
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|[-._](?=[A-Za-z0-9]))*")
-RESERVED = frozenset(
-    "admin api audit buckets collections dataset datasets device docs health help join kernels login logout me model models "
-    "new notifications oauth organizations papers resolve search settings space spaces static tasks tokens uploads users xet".split()
-)
+RESERVED = frozenset({
+    "admin", "api", "audit", "buckets", "collections", "dataset", "datasets", "device", "docs", "health", "help",
+    "join", "kernels", "login", "logout", "me", "model", "models", "new", "notifications", "oauth", "organizations",
+    "papers", "resolve", "search", "settings", "space", "spaces", "static", "tasks", "tokens", "uploads", "users",
+    "xet",
+})  # fmt: skip
 """Names that would stand in the way of the Hub's own addresses."""
 TOKEN_ROLES = ("read", "write", "fineGrained")
 SESSION_TIME = timedelta(days=7)
@@ -81,7 +83,7 @@ def set_password(user: Account, password: str) -> None:
 
 
 def check_password(session: Session, name: str, password: str) -> Account:
-    """Return the user whose name and password these are. Raises Unauthenticated, after the same time for every reason."""
+    """Return the user with this name and password. Raises Unauthenticated, after the same time for every reason."""
     user = session.execute(select(Account).where(Account.lower == name.lower(), Account.kind == "user")).scalar()
     kept = user.password if user and user.password else _scrypt(secrets.token_hex(8), bytes(16))
     right = hmac.compare_digest(kept, _scrypt(password, bytes.fromhex(kept.split("$")[0])))

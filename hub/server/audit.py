@@ -36,8 +36,9 @@ def record(
     """
     last = session.execute(select(AuditRecord).order_by(AuditRecord.number.desc()).limit(1)).scalar()
     line = AuditRecord(
-        number=last.number + 1 if last else 1, time=now(), actor=principal.name or "", token_id=principal.token_id or "",
-        address=principal.address, action=action, repo=repo, commit=commit, path=path, bytes=size, note=note,
+        number=last.number + 1 if last else 1, time=now(),
+        actor=principal.name or "", token_id=principal.token_id or "", address=principal.address,
+        action=action, repo=repo, commit=commit, path=path, bytes=size, note=note,
     )  # fmt: skip
     line.hash = _hash(line, last.hash if last else START)
     session.add(line)
@@ -52,7 +53,7 @@ def lines(session: Session, *, since: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def verify(session: Session) -> list[str]:
-    """Return what is wrong with the chain, a sentence each: a line that was changed, is missing, or was put in between."""
+    """Return what is wrong with the chain, a sentence each: a line that was changed, is missing or was slipped in."""
     faults = []
     previous, number = START, 0
     for line in session.execute(select(AuditRecord).order_by(AuditRecord.number)).scalars().yield_per(1000):

@@ -123,7 +123,7 @@ def _land(
         git = hub.git.open(repo.id)
         before = git.head(ref)
         sha = git.commit(ref, intake.changes(operations), parent=parent, author=author, message=message)
-        change.commit, change.path, change.size = sha, intake.only_path, intake.size
+        change.commit, change.path, change.size, change.touched = sha, intake.only_path, intake.size, intake.touched
     if sha != before and discussions.PULL.fullmatch(ref):
         with hub.database.write() as session:
             discussions.note_commit(session, repo.id, ref, sha, summary, principal)
@@ -147,19 +147,21 @@ class _Intake:
     principal: Principal
     repo: Repo
     size: int = 0
-    paths: list[str] = field(default_factory=list)
+    paths: set[str] = field(default_factory=set)
+    folders: bool = False
     accepted: set[str] = field(default_factory=set)
 
     def changes(self, operations: Iterable[Operation]) -> Iterator[Change]:
         """Yield what git shall do. Raises BadRequest and TooLarge; links the large files behind the last one."""
         for operation in operations:
-            self.paths.append(operation.path)
+            self.paths.add(operation.path)
             match operation:
                 case Put():
                     yield self._regular(operation)
                 case LargeFile():
                     yield self._large(operation)
                 case _:
+                    self.folders |= isinstance(operation, DeleteFolder)
                     yield operation
         # before the commit lands: nothing else keeps a sweep from a file that no link leads to
         if self.accepted:
@@ -169,7 +171,12 @@ class _Intake:
     @property
     def only_path(self) -> str:
         """The path of a commit that changes one, for the audit log."""
-        return self.paths[0] if len(self.paths) == 1 else ""
+        return next(iter(self.paths)) if len(self.paths) == 1 else ""
+
+    @property
+    def touched(self) -> set[str] | None:
+        """The files that the commit changes, None where folders went with all that was in them."""
+        return None if self.folders else self.paths
 
     def _regular(self, file: Put) -> Change:
         check_path(file.path)

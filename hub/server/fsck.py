@@ -52,19 +52,26 @@ def orphans(hub: Hub) -> list[str]:
 
 
 def rebuild(hub: Hub) -> int:
-    """Derive anew what the database has from git; return of how many repositories."""
+    """Derive anew what the database has from git, where git is whole; return of how many repositories."""
     count = 0
     for repo_id in _keys(hub, Repo.id):
-        with suppress(KeyError), hub.database.write() as session:  # a missing folder is for find_faults to tell
-            repo = session.get(Repo, repo_id)
-            if repo and not repo.deleted:
-                updated = repo.updated  # this is no change of the files
-                repo.indexed, repo.storage, repo.text, repo.extensions, repo.card, repo.facts = None, 0, "", {}, {}, {}
-                session.execute(delete(RepoTag).where(RepoTag.repo_id == repo_id))
-                index.refresh(hub, session, repo)
-                repo.updated = updated
-                count += 1
+        with suppress(KeyError):
+            if hub.git.open(repo_id).fsck():
+                continue
+            with hub.database.write() as session:
+                count += _rebuild(hub, session, session.get_one(Repo, repo_id))
     return count
+
+
+def _rebuild(hub: Hub, session: Session, repo: Repo) -> bool:
+    if repo.deleted:
+        return False
+    updated = repo.updated
+    repo.indexed, repo.storage, repo.text, repo.extensions, repo.card, repo.facts = None, 0, "", {}, {}, {}
+    session.execute(delete(RepoTag).where(RepoTag.repo_id == repo.id))
+    index.refresh(hub, session, repo)
+    repo.updated = updated  # no file has changed
+    return True
 
 
 def _database(hub: Hub) -> Iterator[str]:
@@ -151,7 +158,7 @@ def _digest(hub: Hub, content: Content) -> str:
     try:
         for piece in contents.read(hub, content):
             digest.update(piece)
-    except (KeyError, Refusal) as error:
+    except (KeyError, OSError, Refusal) as error:
         return f"unreadable: {error}"
     return digest.hexdigest()
 
@@ -178,7 +185,7 @@ def _is_sound(hub: Hub, name: str) -> bool:
         size = sum(length for _, length in nodes)
         whole = Content(size=size, terms=[(name, 0, len(table), size)])
         read = sum(map(len, xet.read_file(hub, whole, 0, size)))
-    except (KeyError, Refusal):
+    except (KeyError, OSError, Refusal):
         return False
     return read == size and to_string(aggregated_hash(nodes)) == name
 

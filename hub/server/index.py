@@ -6,7 +6,7 @@ differs between the commit that was copied last and the head; from nothing the r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,11 +28,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class Change:
-    """What a change did, for the audit log; `size` counts bytes."""
+    """What a change did, for the audit log; `size` counts bytes.
+
+    `touched` are the files in which `commit` can differ from its parent, where that is known.
+    """
 
     commit: str = ""
     path: str = ""
     size: int = 0
+    touched: Collection[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,11 @@ def changing(hub: Hub, principal: Principal, repo: Repo, action: str, *, note: s
     try:
         yield change
     except BaseException:
-        _settle(hub, seen, lambda session: None)
+        _settle(hub, seen, change, lambda session: None)
         raise
     label = f"{repo.kind} {repo.full_name}"
     line = partial(audit.record, principal=principal, action=action, repo=label, note=note)
-    _settle(hub, seen, partial(line, commit=change.commit, path=change.path, size=change.size))
+    _settle(hub, seen, change, partial(line, commit=change.commit, path=change.path, size=change.size))
 
 
 def refresh(hub: Hub, session: Session, repo: Repo) -> None:
@@ -89,14 +93,17 @@ def refresh_dirty(hub: Hub) -> None:
             current.dirty = 0
 
 
-def derive(hub: Hub, repo: Repo) -> Derived:
-    """Return what the head of main says, starting from what the row says of the commit `repo.indexed`."""
+def derive(hub: Hub, repo: Repo, change: Change | None = None) -> Derived:
+    """Return what the head of main says, starting from what the row says of the commit `repo.indexed`.
+
+    `change` is what probably lies between the two.
+    """
     git = hub.git.open(repo.id)
     head = git.head(MAIN)
     if head is None:
         return Derived()
     try:
-        known, (gone, new) = _row(repo), _difference(git, repo.indexed or "", head)
+        known, (gone, new) = _row(repo), _difference(git, repo.indexed or "", head, change)
     except RevisionNotFound:  # nothing was copied yet, or the history was rewritten
         known, gone, new = Derived(), [], git.tree(head, recursive=True) or []
     touched = {entry.path for entry in (*gone, *new)}
@@ -110,9 +117,12 @@ def derive(hub: Hub, repo: Repo) -> Derived:
     )
 
 
-def _difference(git: GitRepository, base: str, head: str) -> tuple[list[Entry], list[Entry]]:
+def _difference(git: GitRepository, base: str, head: str, change: Change | None) -> tuple[list[Entry], list[Entry]]:
     """Return the files that differ, as they were and as they are."""
-    paths = [path for path, _ in git.changed_paths(base, head)]
+    if change and change.touched is not None and head == change.commit and git.get_commit(head).parents == (base,):
+        paths = change.touched  # looking for them means reading every folder
+    else:
+        paths = [path for path, _ in git.changed_paths(base, head)]
     was, now = ([entry for path in paths if (entry := git.entry(sha, path))] for sha in (base, head))
     return was, now
 
@@ -121,10 +131,10 @@ def _row(repo: Repo) -> Derived:
     return Derived(repo.indexed, repo.storage, repo.extensions, repo.card, repo.facts)
 
 
-def _settle(hub: Hub, seen: Repo, line: Callable[[Session], None]) -> None:
+def _settle(hub: Hub, seen: Repo, change: Change, line: Callable[[Session], None]) -> None:
     """Write what is derived from the head, clear the mark, add a line; only the writing is in a transaction."""
     while True:
-        derived = derive(hub, seen)
+        derived = derive(hub, seen, change)
         with hub.database.write() as session:
             current = session.get_one(Repo, seen.id)
             if current.indexed == seen.indexed:

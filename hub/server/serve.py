@@ -35,7 +35,8 @@ def listen(hub: Hub) -> tuple[uvicorn.Server, socket.socket, str]:
     except OSError as error:
         listener.close()
         raise AddressInUse(
-            f"cannot listen at {settings.host}:{settings.port}: {error.strerror}; choose another with --port, or 0 for a free one"
+            f"cannot listen at {settings.host}:{settings.port}: {error.strerror}; "
+            "choose another with --port, or 0 for a free one"
         ) from error
     listener.listen(2048)
     config = uvicorn.Config(

@@ -1,13 +1,13 @@
-"""The tables. Git and the blob store hold the truth of contents; what is queried about it stands here and can be rebuilt.
+"""The tables. Git and the blob store hold the true contents; what is queried about them stands here and can be rebuilt.
 
-Ids are 24 hexadecimal digits. Names are unique whatever their case: each has a lower-case twin, which carries the index.
+Ids are 24 hexadecimal digits. Names are unique whatever their case: each has a lower-case twin, which is indexed.
 """
 
 from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, DateTime, ForeignKey, Index, LargeBinary, TypeDecorator, UniqueConstraint, event, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -43,7 +43,12 @@ class Moment(TypeDecorator[datetime]):
 class Table(DeclarativeBase):
     """Base of all tables."""
 
-    type_annotation_map = {datetime: Moment, dict[str, Any]: JSON, list[Any]: JSON, bytes: LargeBinary}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: Moment,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        bytes: LargeBinary,
+    }
 
 
 class Account(Table):
@@ -215,7 +220,7 @@ class Content(Table):
 
 
 class RepoContent(Table):
-    """Content that somebody with the right to write has brought into a repository. Without this link, naming it is no key."""
+    """Content that somebody who may write brought into a repository. Without this link, its hash opens nothing."""
 
     __tablename__ = "repo_content"
 
@@ -289,7 +294,7 @@ class DiscussionEvent(Table):
 
 
 class AuditRecord(Table):
-    """One line of the audit log. `hash` covers the line and the hash before it, so that no line can be changed or dropped."""
+    """One line of the audit log. `hash` covers the line and the hash before it, so any change or gap shows."""
 
     __tablename__ = "audit"
 

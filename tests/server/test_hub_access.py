@@ -130,9 +130,8 @@ def test_listings_show_exactly_what_each_caller_may_see(session: Session) -> Non
     people.append(
         principal(session, "owner", "fineGrained", [{"type": "user", "name": "owner", "permissions": ["repo.write"]}])
     )
-    people.append(
-        principal(session, "read-member", "fineGrained", [{"type": "model", "name": "radiology/private-none", "permissions": ["repo.write"]}])
-    )  # fmt: skip
+    one_model = {"type": "model", "name": "radiology/private-none", "permissions": ["repo.write"]}
+    people.append(principal(session, "read-member", "fineGrained", [one_model]))
     every = session.execute(select(Repo)).scalars().all()
     for who, anonymous in itertools.product(people, (False, True)):
         listed = set(session.execute(select(Repo.path).where(visible(who, anonymous=anonymous))).scalars())

@@ -95,10 +95,16 @@ def test_a_token_is_kept_as_a_hash_and_stops_when_it_should(session: Session) ->
         ({"role": "boss"}, "no token role"),
         ({"role": "fineGrained"}, "has scopes"),
         ({"role": "read", "scopes": [{"type": "user", "name": "alice", "permissions": []}]}, "has scopes"),
-        ({"role": "fineGrained", "scopes": [{"type": "user", "name": "alice", "permissions": ["all"]}]}, "no permission 'all'"),
-        ({"role": "fineGrained", "scopes": [{"type": "model", "name": "a/b", "permissions": ["repo.write"]}]}, "no model 'a/b'"),
+        (
+            {"role": "fineGrained", "scopes": [{"type": "user", "name": "alice", "permissions": ["all"]}]},
+            "no permission 'all'",
+        ),
+        (
+            {"role": "fineGrained", "scopes": [{"type": "model", "name": "a/b", "permissions": ["repo.write"]}]},
+            "no model 'a/b'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_token_that_cannot_be(session: Session, given: dict[str, object], message: str) -> None:
     alice = accounts.create_account(session, "alice")
     with pytest.raises(BadRequest, match=message):

@@ -99,6 +99,9 @@ def test_what_cannot_start_says_why_in_one_line(data: Path, tmp_path: Path) -> N
     assert f"{tmp_path}/file" in error("--data", str(tmp_path / "file"))
     (data / "hub.toml").write_text("prot = 1")
     assert "did you mean 'port'" in error("--data", str(data))
+    (data / "hub.toml").unlink()
+    (data / "hub.sqlite").write_text("no database, but long enough to be taken for one" * 100)
+    assert "file is not a database" in error("--data", str(data))
 
 
 def test_serving_imports_no_model_library(tmp_path: Path) -> None:

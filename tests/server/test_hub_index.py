@@ -1,4 +1,4 @@
-"""What is derived from git: the same by steps and from nothing, whatever the files hold, and after a change that died."""
+"""What is derived from git: the same by steps and from nothing, whatever files hold, and after a change that died."""
 
 from __future__ import annotations
 
@@ -16,17 +16,29 @@ from lfs_client import commit, make_repo, principal, sha256
 from sqlalchemy import select
 
 import medhub
-from medhub.server import audit, contents, facts, index
+from medhub.server import audit, commits, contents, facts, index
 from medhub.server.access import Principal
+from medhub.server.commits import LargeFile
 from medhub.server.errors import BadRequest
 from medhub.server.hub import open_hub
 from medhub.server.settings import Settings
-from medhub.server.storage.git import Author, Delete, DeleteFolder, Put, PutPointer
+from medhub.server.storage.git import Author, Delete, DeleteFolder, Put
 from medhub.server.tables import AuditRecord, Repo, RepoTag
 
 AUTHOR = Author("alice", "alice@hospital.example")
 ZOO = Path(medhub.__file__).parents[1] / "zoo"
-CARD = "---\nlicense: mit\ntags: [lungs]\nlanguage: [en]\ndatasets: nih\nmodality: CT\n---\n# Lungs\n\nFinds lungs in scans of chests.\n"
+CARD = """\
+---
+license: mit
+tags: [lungs]
+language: [en]
+datasets: nih
+modality: CT
+---
+# Lungs
+
+Finds lungs in scans of chests.
+"""
 MAIN = "refs/heads/main"
 
 
@@ -103,8 +115,8 @@ def test_cards_of_the_zoo(stored: TestHub) -> None:
     assert found.facts["description"] == "Tells: the toxicities of a molecule"
     assert found.facts["safetensors"]["total"] >= 1_166_860, "weights, and the statistics of normalisation"
     assert found.storage == sum(map(len, files.values())) + entry_size(stored, repo, ".gitattributes")
-    assert tags >= {"medhub", "chem", "toxicity", "molecule", "text-classification", "license:apache-2.0", "dataset:tox21",
-                    "task:chem/toxicity", "area:chem", "safetensors"}  # fmt: skip
+    assert tags >= {"medhub", "chem", "toxicity", "molecule", "text-classification", "license:apache-2.0",
+                    "dataset:tox21", "task:chem/toxicity", "area:chem", "safetensors"}  # fmt: skip
     assert "tells: the toxicities of a molecule" in found.text
 
 
@@ -128,10 +140,8 @@ def test_tags(stored: TestHub) -> None:
         "arxiv:2010.12345",
         "onnx",
     }
-    assert (
-        found.text
-        == "lungs finds lungs in scans of chests. lungs modality:ct license:mit language:en dataset:nih en arxiv:2010.12345 onnx"
-    )
+    words = "lungs finds lungs in scans of chests. lungs modality:ct license:mit language:en dataset:nih en"
+    assert found.text == f"{words} arxiv:2010.12345 onnx"
     table = make_repo(stored, "alice/table", kind="dataset")
     found, tags = put(
         stored,
@@ -201,12 +211,13 @@ def test_hostile_weights_tell_nothing(stored: TestHub, data: bytes) -> None:
 def test_a_row_stays_small(stored: TestHub) -> None:
     repo = make_repo(stored, "alice/big")
     schema = {f"column{number}": "float" for number in range(5000)}
-    many = {f"tag{number}": None for number in range(5000)}
-    card = f"---\nlicense: mit\ndataset_info: {json.dumps(schema)}\ntags: {json.dumps([*many, 'x' * 1000])}\n---\n# {'t' * 9999}\n{'s' * 9999}"
+    tags = json.dumps([*(f"tag{number}" for number in range(5000)), "x" * 1000])
+    below = f"# {'t' * 9999}\n{'s' * 9999}"
+    card = f"---\nlicense: mit\ndataset_info: {json.dumps(schema)}\ntags: {tags}\n---\n{below}"
     config = {"architectures": ["A" * 1000, 1, "Net"] * 100, "model_type": {"a": 1}}
-    found, tags = put(stored, repo, {"README.md": card.encode(), "config.json": json.dumps(config).encode()})
+    found, held = put(stored, repo, {"README.md": card.encode(), "config.json": json.dumps(config).encode()})
     assert "dataset_info" not in found.card
-    assert (found.card["license"], len(tags)) == ("mit", facts.MOST_TAGS)
+    assert (found.card["license"], len(held)) == ("mit", facts.MOST_TAGS)
     assert found.facts["config"] == {"architectures": ["Net"] * 6}
     assert len(json.dumps([found.card, found.facts])) + len(found.text) < 100_000
     assert put(stored, repo, {f"{number}.x{number}": b"" for number in range(300)})[0].extensions == {"json": 1}
@@ -224,23 +235,36 @@ PATHS = (
     "z",
 )
 DATA = (
-    b"", CARD.encode(), CARD.encode().replace(b"lungs", b"hearts"), b"---\n[", b'{"model_type": "x"}', b'{"architectures": ["A"]}',
-    weights(("F32", [3])), weights(("F32", [4]), ("I8", [5])), b"\0" * 500,
+    b"", CARD.encode(), CARD.encode().replace(b"lungs", b"hearts"), b"---\n[", b'{"model_type": "x"}', b"\0" * 500,
+    b'{"architectures": ["A"]}', weights(("F32", [3])), weights(("F32", [4]), ("I8", [5])),
 )  # fmt: skip
+ANY_PATH = strategies.sampled_from(PATHS)
 OPERATIONS = strategies.one_of(
-    strategies.builds(Put, strategies.sampled_from(PATHS), strategies.sampled_from(DATA)),
-    strategies.builds(lambda path, data: PutPointer(path, sha256(data), len(data)), strategies.sampled_from(PATHS), strategies.sampled_from(LARGE)),
-    strategies.builds(Delete, strategies.sampled_from(PATHS)),
+    strategies.builds(Put, ANY_PATH, strategies.sampled_from(DATA)),
+    strategies.builds(LargeFile, ANY_PATH, strategies.sampled_from(LARGE).map(sha256)),
+    strategies.builds(Delete, ANY_PATH),
     strategies.builds(DeleteFolder, strategies.sampled_from(("d", "d/e"))),
 )  # fmt: skip
+
+
+def possible(operation: Any, here: set[str]) -> bool:
+    """Return whether the files that are `here` allow an operation, and change them."""
+    path = operation.path
+    gone = {path} if isinstance(operation, Delete) else {one for one in here if one.startswith(f"{path}/")}
+    if isinstance(operation, Delete | DeleteFolder):
+        found = bool(gone & here)
+        here -= gone
+        return found
+    here.add(path)
+    return True
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=strategies.sampled_from(["model", "dataset"]),
-    commits=strategies.lists(strategies.lists(OPERATIONS, max_size=4), max_size=5),
+    history=strategies.lists(strategies.lists(OPERATIONS, max_size=6), max_size=6),
 )
-def test_steps_and_a_fresh_start_agree(stored: TestHub, kind: str, commits: list[list[Any]]) -> None:
+def test_steps_and_a_fresh_start_agree(stored: TestHub, kind: str, history: list[list[Any]]) -> None:
     with stored.hub.database.read() as session:
         number = len(session.execute(select(Repo.id)).all())
     repo = make_repo(stored, f"alice/steps-{number}", kind=kind)
@@ -248,15 +272,11 @@ def test_steps_and_a_fresh_start_agree(stored: TestHub, kind: str, commits: list
         upload = stored.hub.blobs.upload()
         upload.write(data)
         contents.store(stored.hub, repo, upload, sha256(data), len(data), principal=principal(stored))
-    git = stored.hub.git.open(repo.id)
-    for operations in commits:
-        for operation in operations:
-            try:
-                git.commit(MAIN, [operation], parent=None, author=AUTHOR, message="m")
-            except Exception as error:  # what is not there cannot be deleted
-                assert "doesn't exist" in str(error)
-        with stored.hub.database.write() as session:
-            index.refresh(stored.hub, session, session.get_one(Repo, repo.id))
+    git, here = stored.hub.git.open(repo.id), {".gitattributes"}
+    for operations in history:
+        operations = [operation for operation in operations if possible(operation, here)]
+        commits.commit(stored.hub, principal(stored), repo, "main", operations, summary="m")
+    assert {entry.path for entry in git.tree(git.head(MAIN), recursive=True) if entry.kind == "file"} == here
     by_steps, tags = row(stored, repo)
     assert by_steps.storage == sum(
         entry.size for entry in git.tree(git.head(MAIN), recursive=True) if entry.kind == "file"
@@ -300,9 +320,14 @@ def test_a_change_is_marked_and_told(stored: TestHub) -> None:
 def test_an_error_tells_nothing_but_keeps_up(stored: TestHub) -> None:
     repo = make_repo(stored, "alice/error")
     before = len(lines(stored, repo))
-    with pytest.raises(BadRequest), index.changing(stored.hub, principal(stored), repo, "test.put"):
-        commit(stored, repo, {"README.md": CARD.encode()})
-        raise BadRequest("after the ref moved")
+
+    def land_and_fail() -> None:
+        with index.changing(stored.hub, principal(stored), repo, "test.put"):
+            commit(stored, repo, {"README.md": CARD.encode()})
+            raise BadRequest("after the ref moved")
+
+    with pytest.raises(BadRequest):
+        land_and_fail()
     found, tags = row(stored, repo)
     assert (found.dirty, found.indexed, "lungs" in tags) == (0, stored.hub.git.open(repo.id).head(MAIN), True)
     assert len(lines(stored, repo)) == before

@@ -53,7 +53,8 @@ def test_clone_push_and_the_other_clients(served, tmp_path: Path) -> None:
 
     info = api.model_info("alice/with-git", files_metadata=True)
     assert {file.rfilename: file.size for file in info.siblings}["scan.nii.gz"] == len(scan)
-    assert info.card_data.license == "mit" and "license:mit" in info.tags, "the index follows a push"
+    assert info.card_data.license == "mit", "the index follows a push"
+    assert "license:mit" in info.tags, "the index follows a push"
     refs = api.list_repo_refs("alice/with-git")
     assert {branch.name for branch in refs.branches} == {"main", "side"}
     assert refs.tags[0].name == "v1"

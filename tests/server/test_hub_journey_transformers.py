@@ -10,7 +10,7 @@ def test_transformers_push_and_load(served, tmp_path: Path) -> None:
 
 
 def test_medhub_push_and_load(served, tmp_path: Path) -> None:
-    """A model of the zoo goes to the Hub with MedHub's push, and comes back through from_pretrained and through Auto classes."""
+    """A zoo model goes to the Hub with MedHub's push, and comes back through from_pretrained and Auto classes."""
     assert "journey done" in served.script("with_medhub.py", tmp_path / "home")
 
 

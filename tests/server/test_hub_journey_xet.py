@@ -1,4 +1,4 @@
-"""The main client, huggingface_hub through Xet: create, upload, look, download at every kind of revision, change, delete."""
+"""The main client, huggingface_hub, by Xet: create, upload, look, download at each kind of revision, change, delete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def test_two_people_one_content(served, tmp_path: Path) -> None:
         from huggingface_hub import HfApi, hf_hub_download
         api, name = HfApi(), HfApi().whoami()["name"]
         api.create_repo(f"{name}/shared")
-        api.upload_file(repo_id=f"{name}/shared", path_or_fileobj=random.Random(7).randbytes(5_000_000), path_in_repo="w.bin")
+        data = random.Random(7).randbytes(5_000_000)
+        api.upload_file(repo_id=f"{name}/shared", path_or_fileobj=data, path_in_repo="w.bin")
         print(hashlib.sha256(open(hf_hub_download(f"{name}/shared", "w.bin"), "rb").read()).hexdigest())
     """
     import random

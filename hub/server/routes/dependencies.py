@@ -2,7 +2,7 @@
 
     def handler(hub: TheHub, caller: Caller, repo: Seen): ...
 
-`Seen`, `Readable`, `Writable` and `Administered` find the repository that `kind`, `namespace` and `name` of the path name,
+`Seen`, `Readable`, `Writable` and `Administered` find the repository by the path's `kind`, `namespace` and `name`,
 redirect where it was renamed, and refuse a caller without the right.
 """
 
@@ -44,7 +44,7 @@ TheHub = Annotated[Hub, Depends(the_hub)]
 
 
 def caller(request: Request, hub: TheHub) -> Principal:
-    """Return who calls, by a bearer token, by Basic credentials whose password is a token (git), or by the session cookie.
+    """Return who calls: by bearer token, by Basic credentials whose password is a token (git), or by session cookie.
 
     Raises Unauthenticated for credentials that are wrong; with none at all the caller is a stranger. Raises
     TooManyRequests for one who calls more often than the Hub allows.
@@ -107,7 +107,7 @@ def find_repo(session: Session, kind: str, full_name: str) -> tuple[Repo | None,
 
 
 def open_repo(session: Session, hub: Hub, principal: Principal, kind: str, full_name: str, *, right: Right) -> Repo:
-    """Return a repository by name, under its present or a former one, that the caller has `right` on; or raise as `demand` does."""
+    """Return the repository with this name, now or formerly, if the caller has `right`; else raise as `demand` does."""
     repo, _ = find_repo(session, kind, full_name)
     anonymous = hub.settings.anonymous
     if repo is None or right_on(session, principal, repo, anonymous=anonymous) == Right.NONE:

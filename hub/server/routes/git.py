@@ -35,7 +35,7 @@ Protocol = Annotated[str | None, Header(alias="git-protocol")]
 def advertise(
     request: Request, hub: TheHub, caller: Caller, service: str = "", git_protocol: Protocol = None
 ) -> Response:
-    """Say which refs there are; git begins every fetch and push with it. A push needs the right to write here already."""
+    """Say which refs there are; every fetch and push begins so. A push needs the right to write here already."""
     right = Right.WRITE if service == "git-receive-pack" else Right.READ
     repo = requested_repo(request, hub, caller, right=right)
     body = hub.git.open(repo.id).advertise(service, protocol=git_protocol)

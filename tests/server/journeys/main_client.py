@@ -52,7 +52,8 @@ api.upload_file(
     repo_id=repo, path_or_fileobj=noise.randbytes(3_000_000), path_in_repo="weights.bin", revision="wip/next"
 )
 pull = api.upload_file(repo_id=repo, path_or_fileobj=b"better", path_in_repo="notes.txt", create_pr=True)
-assert pull.pr_num == 1 and pull.pr_revision == "refs/pr/1", pull
+assert pull.pr_num == 1, pull
+assert pull.pr_revision == "refs/pr/1", pull
 
 expected = {first.oid: 20_000_000, "main": 20_000_000, "v1": 20_000_000, "wip/next": 3_000_000, "refs/pr/1": 20_000_000}
 for revision, size in expected.items():
@@ -89,9 +90,11 @@ try:
     api.create_commit(
         repo, commit_message="late", operations=[CommitOperationDelete(path_in_repo="new.txt")], parent_commit=first.oid
     )
-    raise SystemExit("a commit on a stale parent landed")
 except HfHubHTTPError as error:
-    assert error.response.status_code == 412, error
+    refusal = error
+else:
+    raise SystemExit("a commit on a stale parent landed")
+assert refusal.response.status_code == 412, refusal
 for wrong, kind in (
     (dict(filename="absent"), EntryNotFoundError),
     (dict(filename="new.txt", revision="no"), RevisionNotFoundError),
@@ -117,7 +120,8 @@ if is_xet_available():
     assert filecmp.cmp(hf_hub_download(other, "a.bin"), folder / "weights.bin", shallow=False)
 
 titles = [commit.title for commit in api.list_repo_commits(repo)]
-assert titles[0] == "move" and len(titles) == 3, titles
+assert titles[0] == "move", titles
+assert len(titles) == 3, titles
 api.merge_pull_request(repo, 1)
 assert "notes.txt" in api.list_repo_files(repo)
 api.move_repo(from_id=repo, to_id=repo + "-moved")
