@@ -14,6 +14,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -96,39 +97,57 @@ def main() -> None:
 
 def transfer(scratch: Path) -> None:
     """500 MB in one file, and 2,000 small files, up and down."""
-    folders = {"500 MB": scratch / "large", "2,000 files": scratch / "small"}
-    noise = random.Random(0)
-    for folder in folders.values():
-        folder.mkdir()
-    write_noise(folders["500 MB"] / "0000.bin", LARGE)
-    for number in range(SMALL_FILES):
-        (folders["2,000 files"] / f"{number:04}.txt").write_bytes(noise.randbytes(SMALL // 2).hex().encode())
     print(f"| {'what':<22} | {'nginx':>8} | {'Xet':>8} | {'LFS':>8} | Xet/nginx | LFS/nginx |")
     with serving(scratch / "hub") as (url, token, _), nginx(scratch / "nginx") as ceiling:
-        for what, folder in folders.items():
-            up: dict[str, list[float]] = {"nginx": [], "Xet": [], "LFS": []}
-            down: dict[str, list[float]] = {"nginx": [], "Xet": [], "LFS": []}
-            for turn in range(REPEATS):
-                place = f"{ceiling}/{folder.name}{turn}"
-                up["nginx"].append(run(PLAIN, "up", place, str(folder)))
-                names = scratch / "nginx" / "files" / f"{folder.name}{turn}" / ".list"
-                names.write_text("\n".join(path.name for path in folder.iterdir()))
-                down["nginx"].append(run(PLAIN, "down", place, fresh(scratch)))
-                for transport, off in (("Xet", ""), ("LFS", "1")):
-                    repo = f"bench/{folder.name}-{transport}-{turn}".lower()
-                    more = environment(url, token, scratch) | ({"HF_HUB_DISABLE_XET": off} if off else {})
-                    post(url, token, "/api/repos/create", {"name": repo.split("/")[1]})
-                    up[transport].append(run(CLIENT, "up", repo, str(folder), **more))
-                    more["HF_HOME"] = fresh(scratch)
-                    down[transport].append(run(CLIENT, "down", repo, fresh(scratch), **more))
-            for way, times in (("up", up), ("down", down)):
-                middle = {name: statistics.median(values) for name, values in times.items()}
-                ratios = " | ".join(f"{middle[name] / middle['nginx']:8.1f}x" for name in ("Xet", "LFS"))
-                print(
-                    f"| {what + ' ' + way:<22} | "
-                    + " | ".join(f"{value:6.2f} s" for value in middle.values())
-                    + f" | {ratios} |"
-                )
+        for what, write in {"500 MB": write_large, "2,000 files": write_small}.items():
+            times: dict[str, dict[str, list[float]]] = {
+                way: {"nginx": [], "Xet": [], "LFS": []} for way in ("up", "down")
+            }
+            for seed in range(3 * REPEATS):
+                name = ("nginx", "Xet", "LFS")[seed % 3]
+                folder = Path(fresh(scratch))
+                write(folder, seed)  # bytes of its own for each: the Hub keeps equal ones once
+                if name == "nginx":
+                    both = through_nginx(f"{ceiling}/{folder.name}", scratch / "nginx" / "files", folder)
+                else:
+                    both = through_hub(url, token, folder, xet=name == "Xet")
+                for way, seconds in zip(("up", "down"), both, strict=True):
+                    times[way][name].append(seconds)
+                shutil.rmtree(folder)
+            for way, found in times.items():
+                middle = {name: statistics.median(values) for name, values in found.items()}
+                columns = [f"{what + ' ' + way:<22}", *(f"{value:6.2f} s" for value in middle.values())]
+                columns += [f"{middle[name] / middle['nginx']:8.1f}x" for name in ("Xet", "LFS")]
+                print(f"| {' | '.join(columns)} |", flush=True)
+
+
+def through_nginx(url: str, files: Path, folder: Path) -> tuple[float, float]:
+    """Return the seconds of sending a folder by PUT and of fetching it by GET, eight at a time."""
+    up = run(PLAIN, "up", url, str(folder))
+    (files / folder.name / ".list").write_text("\n".join(path.name for path in folder.iterdir()))
+    return up, run(PLAIN, "down", url, fresh(folder.parent))
+
+
+def through_hub(url: str, token: str, folder: Path, *, xet: bool) -> tuple[float, float]:
+    """Return the seconds of sending a folder to a new repository and of fetching it, by the unmodified client."""
+    more = environment(url, token, folder.parent) | ({} if xet else {"HF_HUB_DISABLE_XET": "1"})
+    post(url, token, "/api/repos/create", {"name": folder.name})
+    up = run(CLIENT, "up", f"bench/{folder.name}", str(folder), **more)
+    return up, run(
+        CLIENT, "down", f"bench/{folder.name}", fresh(folder.parent), **(more | {"HF_HOME": fresh(folder.parent)})
+    )
+
+
+def write_large(folder: Path, seed: int) -> None:
+    """Write one file of 500 MB."""
+    write_noise(folder / "0000.bin", LARGE, seed)
+
+
+def write_small(folder: Path, seed: int) -> None:
+    """Write 2,000 files of text."""
+    noise = random.Random(seed)
+    for number in range(SMALL_FILES):
+        (folder / f"{number:04}.txt").write_text(noise.randbytes(SMALL // 2).hex())
 
 
 def latency(scratch: Path) -> None:
@@ -198,7 +217,7 @@ def memory(scratch: Path) -> None:
     """The server's greatest memory while a file of 5 GB passes, up and down, by each transport."""
     folder = scratch / "huge"
     folder.mkdir()
-    write_noise(folder / "0000.bin", MEMORY_FILE)
+    write_noise(folder / "0000.bin", MEMORY_FILE, 0)
     for transport, off in (("Xet", ""), ("LFS", "1")):
         with serving(scratch / transport) as (url, token, process):
             more = environment(url, token, scratch) | ({"HF_HUB_DISABLE_XET": off} if off else {})
@@ -305,9 +324,9 @@ def environment(url: str, token: str, scratch: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def write_noise(path: Path, size: int) -> None:
+def write_noise(path: Path, size: int, seed: int) -> None:
     """Write `size` random bytes, a multiple of 50 MB."""
-    noise = random.Random(0)
+    noise = random.Random(seed)
     with path.open("wb") as file:
         for _ in range(size // 50_000_000):
             file.write(noise.randbytes(50_000_000))

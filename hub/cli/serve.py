@@ -45,7 +45,7 @@ def serve(
         if token:
             print(f"admin token  {token}  (shown this once)")
         else:
-            print(f"new token    medhub hub token create admin --role write --data {hub.settings.data}")
+            print(f"new token    medhub hub token create USER --role write --data {hub.settings.data}")
         print("Ctrl-C ends it", flush=True)
         server.run(sockets=[listener])
     print("stopped; nothing is lost")

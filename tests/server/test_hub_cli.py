@@ -76,7 +76,7 @@ def test_first_start_shows_a_token_that_works_and_later_starts_do_not(data: Path
 
     second = Serving(data)
     assert "hf_" not in "\n".join(second.lines)
-    assert "medhub hub token create admin --role write" in second.lines[2]
+    assert "medhub hub token create USER --role write" in second.lines[2]
     found = httpx.get(f"{second.url}/api/whoami-v2", headers={"Authorization": f"Bearer {token[0]}"}, trust_env=False)
     assert found.json()["name"] == "admin"
     assert second.end(signal.SIGTERM) == (0, "stopped; nothing is lost\n", "")
