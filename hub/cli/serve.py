@@ -15,7 +15,6 @@ from medhub.errors import MedHubError
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from medhub.server.access import Principal
     from medhub.server.hub import Hub
     from medhub.server.settings import Settings
 
@@ -93,10 +92,11 @@ def existing(data: Path | None) -> Iterator[Hub]:
 def changing(data: Path | None, action: str, *, note: str) -> Iterator[Session]:
     """Open a Hub and a write transaction on it, which ends with the change's line in the audit log."""
     from medhub.server import audit
+    from medhub.server.access import OPERATOR
 
     with existing(data) as hub, hub.database.write() as session:
         yield session
-        audit.record(session, operator(), action, note=note)
+        audit.record(session, OPERATOR, action, note=note)
 
 
 def recover(hub: Hub) -> None:
@@ -108,19 +108,12 @@ def recover(hub: Hub) -> None:
     hub.blobs.sweep(ABANDONED)
 
 
-def operator() -> Principal:
-    """Return who acts in the audit log when a command works on the data folder itself."""
-    from medhub.server.access import Principal
-
-    # not a stranger, and no account either
-    return Principal(id="", name="operator", admin=True, token_role="write", address="console")
-
-
 def first_token(hub: Hub) -> str | None:
     """Make the user `admin` where there is no user at all, and return its token; None where there are users."""
     from sqlalchemy import select
 
     from medhub.server import accounts, audit
+    from medhub.server.access import OPERATOR
     from medhub.server.tables import Account
 
     with hub.database.write() as session:
@@ -128,7 +121,7 @@ def first_token(hub: Hub) -> str | None:
             return None
         admin = accounts.create_account(session, "admin", admin=True)
         _, secret = accounts.create_token(session, admin, "first start", role="write")
-        audit.record(session, operator(), "user.create", note="admin, at the first start")
+        audit.record(session, OPERATOR, "user.create", note="admin, at the first start")
         return secret
 
 

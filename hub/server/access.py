@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy import ColumnElement, and_, false, or_, select, true
 from sqlalchemy.orm import Session
 
 from medhub.server.errors import Forbidden, GatedRepo, RepoNotFound
-from medhub.server.tables import AccessRequest, Account, Membership, Repo, Token
+from medhub.server.tables import AccessRequest, Account, Repo
 
 
 class Right(IntEnum):
@@ -44,6 +45,7 @@ class Principal:
     token_name: str = ""
     token_role: str = "read"
     scopes: tuple[Mapping[str, Any], ...] = ()
+    token_used: datetime | None = None  # as of the last time that was noted
     roles: Mapping[str, str] = field(default_factory=dict)  # organisation id -> role
     address: str = ""
 
@@ -58,13 +60,8 @@ class Principal:
         return not self.stranger and self.token_role != "read"
 
 
-def principal_of(session: Session, token: Token, user: Account, *, address: str) -> Principal:
-    """Return the principal that acts with this token."""
-    roles = session.execute(select(Membership.org_id, Membership.role).where(Membership.user_id == user.id))
-    return Principal(
-        id=user.id, name=user.name, admin=user.admin, token_id=token.id, token_name=token.name, token_role=token.role,
-        scopes=tuple(token.scopes), roles={org: role for org, role in roles}, address=address,
-    )  # fmt: skip
+OPERATOR = Principal(id="", name="operator", admin=True, token_role="write", address="console")
+"""Who acts where a command works on the data folder itself: no stranger, and no account either."""
 
 
 def right_on(session: Session, principal: Principal, repo: Repo, *, anonymous: bool) -> Right:

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from medhub.server.access import PERMISSION_RIGHTS, ROLE_RIGHTS, Principal, principal_of
+from medhub.server.access import PERMISSION_RIGHTS, ROLE_RIGHTS, Principal
 from medhub.server.errors import BadRequest, Conflict, NotFound, Unauthenticated
-from medhub.server.tables import Account, Membership, Repo, Token, now
+from medhub.server.tables import Account, Membership, Repo, Table, Token, now
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|[-._](?=[A-Za-z0-9]))*")
 RESERVED = frozenset({
@@ -124,18 +124,12 @@ def create_token(
 
 def authenticate(session: Session, secret: str, *, address: str = "") -> Principal:
     """Return the principal of a token. Raises Unauthenticated where it is unknown, expired, or its user disabled."""
-    found = session.execute(
-        select(Token, Account).join(Account, Account.id == Token.user_id).where(Token.hash == _hash(secret))
-    ).first()
-    return _usable(session, found, address)
+    return _principal(session.execute(_BY_SECRET, {"hash": _hash(secret)}).all(), address)
 
 
 def principal_of_token(session: Session, token_id: str, *, address: str = "") -> Principal:
     """Return the principal of a token by its id, for what was signed on its behalf. Raises Unauthenticated."""
-    found = session.execute(
-        select(Token, Account).join(Account, Account.id == Token.user_id).where(Token.id == token_id)
-    ).first()
-    return _usable(session, found, address)
+    return _principal(session.execute(_BY_ID, {"id": token_id}).all(), address)
 
 
 def touch(session: Session, token_id: str) -> None:
@@ -144,11 +138,32 @@ def touch(session: Session, token_id: str) -> None:
         token.used = now()
 
 
-def _usable(session: Session, found: Any, address: str) -> Principal:
-    if found is None or found.Account.disabled or (found.Token.expires and found.Token.expires < now()):
+# every request asks: plain statements, built once, cost a third of what rows as objects do
+_USERS, _TOKENS, _MEMBERS = (Table.metadata.tables[name] for name in ("account", "token", "membership"))
+_ACTING = (
+    select(
+        _USERS.c.id, _USERS.c.name, _USERS.c.admin, _USERS.c.disabled,
+        _TOKENS.c.id.label("token_id"), _TOKENS.c.name.label("token_name"), _TOKENS.c.role.label("token_role"),
+        _TOKENS.c.scopes, _TOKENS.c.expires, _TOKENS.c.used, _MEMBERS.c.org_id, _MEMBERS.c.role,
+    )
+    .join_from(_TOKENS, _USERS, _USERS.c.id == _TOKENS.c.user_id)
+    .outerjoin(_MEMBERS, _MEMBERS.c.user_id == _USERS.c.id)
+)  # fmt: skip
+_BY_SECRET = _ACTING.where(_TOKENS.c.hash == bindparam("hash"))
+_BY_ID = _ACTING.where(_TOKENS.c.id == bindparam("id"))
+
+
+def _principal(rows: Sequence[Row[Any]], address: str) -> Principal:
+    """Return who acts with a token: a row for each organisation of its user, or one without. Raises Unauthenticated."""
+    found = rows[0] if rows else None
+    if found is None or found.disabled or (found.expires and found.expires < now()):
         # the clients know this sentence, and do not report a missing repository instead
         raise Unauthenticated("Invalid credentials in Authorization header")
-    return principal_of(session, found.Token, found.Account, address=address)
+    return Principal(
+        id=found.id, name=found.name, admin=found.admin, token_id=found.token_id, token_name=found.token_name,
+        token_role=found.token_role, token_used=found.used, scopes=tuple(found.scopes), address=address,
+        roles={row.org_id: row.role for row in rows if row.org_id},
+    )  # fmt: skip
 
 
 def _scope(session: Session, scope: Mapping[str, Any]) -> dict[str, Any]:

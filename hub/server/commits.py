@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete
@@ -67,17 +68,17 @@ def commit(
     `writable_ref` and GitRepository.commit do; BadRequest and TooLarge for a file that this Hub does not take.
     """
     ref = writable_ref(hub, principal, repo, revision, create_pr=create_pr)
+    land = partial(_land, hub, principal, repo, operations, summary=summary, description=description, parent=parent)
     if not create_pr:
-        return Landed(_land(hub, principal, repo, ref, operations, parent, summary, description))
+        return Landed(land(ref=ref))
     pull = discussions.open_pull_request(
-        hub, principal, repo, title=summary, description=description, base=ref, draft=False
+        hub, principal, repo, title=summary.strip()[:200], description=description, base=ref, draft=False
     )
     try:
-        sha = _land(hub, principal, repo, discussions.ref_of(pull), operations, parent, summary, description)
+        return Landed(land(ref=discussions.ref_of(pull)), pull.number)
     except BaseException:
         _withdraw(hub, principal, repo, pull)
         raise
-    return Landed(sha, pull.number)
 
 
 def writable_ref(hub: Hub, principal: Principal, repo: Repo, revision: str, *, create_pr: bool = False) -> str:
@@ -112,12 +113,12 @@ def _demand_open_pull(session: Session, hub: Hub, principal: Principal, repo: Re
 
 
 def _land(
-    hub: Hub, principal: Principal, repo: Repo, ref: str, operations: Iterable[Operation],
-    parent: str | None, summary: str, description: str,
+    hub: Hub, principal: Principal, repo: Repo, operations: Iterable[Operation], *,
+    ref: str, summary: str, description: str, parent: str | None,
 ) -> str:  # fmt: skip
     with hub.database.read() as session:
         author = author_of(session, principal)
-    intake = _Intake(hub, principal, repo)
+    intake = Intake(hub, principal, repo)
     message = f"{summary}\n\n{description}" if description else summary
     with index.changing(hub, principal, repo, "commit.create", note=ref) as change:
         git = hub.git.open(repo.id)
@@ -133,14 +134,14 @@ def _land(
 def _withdraw(hub: Hub, principal: Principal, repo: Repo, pull: Discussion) -> None:
     """Take back a pull request whose commit was refused: nobody shall find an empty one."""
     with index.changing(hub, principal, repo, "pull.withdraw", note=f"#{pull.number}"):
+        with hub.database.write() as session:  # before the ref: a ref without a pull request harms nobody
+            for table in (DiscussionEvent, Discussion):
+                session.execute(delete(table).where(table.repo_id == repo.id, table.number == pull.number))
         hub.git.open(repo.id).delete_ref(discussions.ref_of(pull))
-    with hub.database.write() as session:
-        for table in (DiscussionEvent, Discussion):
-            session.execute(delete(table).where(table.repo_id == repo.id, table.number == pull.number))
 
 
 @dataclass
-class _Intake:
+class Intake:
     """What a commit brings in, looked at on its way to git."""
 
     hub: Hub

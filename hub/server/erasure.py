@@ -17,14 +17,13 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from medhub.server import audit, contents, index, transfers
-from medhub.server.access import Principal
+from medhub.server.access import OPERATOR, Principal
 from medhub.server.tables import Content, ContentXorb, Epoch, Repo, RepoContent, Xorb, now
 from medhub.server.xet import store as xet
 
 if TYPE_CHECKING:
     from medhub.server.hub import Hub
 
-OPERATOR = Principal(name="operator", admin=True, address="console")
 NEEDED = select(ContentXorb.hash).where(ContentXorb.hash == Xorb.hash).exists()
 GRACE = timedelta(days=14)
 PAGE = 1000

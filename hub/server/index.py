@@ -81,7 +81,10 @@ def refresh_dirty(hub: Hub) -> None:
     with hub.database.read() as session:
         found = session.execute(select(Repo).where(Repo.dirty > 0)).scalars().all()
     for repo in found:
-        head = hub.git.open(repo.id).head(MAIN)
+        try:
+            head = hub.git.open(repo.id).head(MAIN)
+        except KeyError:
+            continue  # its folder is missing: that is for fsck to tell, and no reason not to start
         with hub.database.write() as session:
             current = session.get_one(Repo, repo.id)
             if current.indexed != head:

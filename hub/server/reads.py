@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -44,23 +44,56 @@ def record(
 ) -> None:
     """Append a line to the audit log; where the read `counts`, and begins a download, count that in the repository."""
     name = f"{repo.kind} {repo.full_name}"
+    shared = _shared(hub.database)
+    reading = (name, principal.name or "", principal.address)
     if counts:
         note = f"{DOWNLOAD} {note}".rstrip()
-        with hub.database.read() as session:
-            counts = _first(session, principal, name)
+    unsure = counts and not shared.recent.holds(reading)
 
     def write(session: Session) -> None:
-        if counts and _first(session, principal, name):
+        if unsure and _first(session, reading):
             session.execute(update(Repo).where(Repo.id == repo.id).values(downloads=Repo.downloads + 1))
         audit.record(session, principal, action, repo=name, commit=commit, path=path, size=size, note=note)
 
-    _shared(hub.database).write(write)
+    shared.write(write)
+    if counts:
+        shared.recent.add(reading)
+
+
+Reading = tuple[str, str, str]
+"""A repository's kind and name, who reads there, and from which address."""
+
+
+class Recent:
+    """The downloads of the last minutes, as far as this process wrote them and memory is meant for them.
+
+    What it holds has its line in the log; of what it does not hold, only the log can tell.
+    """
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._times: dict[Reading, datetime] = {}  # the latest last
+        self._turn = threading.Lock()
+
+    def holds(self, reading: Reading) -> bool:
+        """Return whether there was such a download within the pause."""
+        last = self._times.get(reading)
+        return last is not None and now() - last < PAUSE
+
+    def add(self, reading: Reading) -> None:
+        """Note a download whose line is written; of more than `most` the oldest is forgotten."""
+        with self._turn:
+            self._times.pop(reading, None)
+            self._times[reading] = now()
+            if len(self._times) > self._most:
+                del self._times[next(iter(self._times))]
 
 
 class SharedWrites:
     """Small writes that share transactions: what comes while one is under way waits together, and for the disk once."""
 
     def __init__(self, database: Database) -> None:
+        self.recent = Recent()
         self._database = database
         self._turn = threading.Lock()
         self._waiting: deque[_Write] = deque()
@@ -101,10 +134,11 @@ def _shared(database: Database) -> SharedWrites:
     return _shared_writes.setdefault(database, SharedWrites(database))
 
 
-def _first(session: Session, principal: Principal, name: str) -> bool:
+def _first(session: Session, reading: Reading) -> bool:
     """Return whether the caller downloaded nothing of this repository for a while."""
-    caller = {"repo": name, "actor": principal.name or "", "address": principal.address}
-    return session.execute(_EARLIER, {**caller, "since": now() - PAUSE}).scalar() is None
+    repo, actor, address = reading
+    asked = {"repo": repo, "actor": actor, "address": address, "since": now() - PAUSE}
+    return session.execute(_EARLIER, asked).scalar() is None
 
 
 # by two indexes: the last line before the pause, then this repository's lines behind it, the newest first

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 from medhub.server.settings import Settings
 
@@ -28,6 +28,7 @@ DATA = frozenset(
 PROTOCOL = re.compile(rb"\x80[\x02-\x05]")
 ZIP = b"PK\x03\x04"
 NUMPY = b"\x93NUMPY"
+INSTRUCTIONS = {ord(instruction.code): instruction for instruction in pickletools.opcodes}
 LENGTH_BYTES = {
     pickletools.TAKEN_FROM_ARGUMENT1: 1, pickletools.TAKEN_FROM_ARGUMENT4: 4, pickletools.TAKEN_FROM_ARGUMENT4U: 4,
     pickletools.TAKEN_FROM_ARGUMENT8U: 8,
@@ -79,7 +80,7 @@ def _parses(head: bytes, size: int) -> bool:
     """Whether the bytes are a pickle's instructions, as far as they go; random ones soon are not."""
     at = 0
     while at < len(head):
-        instruction = pickletools.code2op.get(chr(head[at]))
+        instruction = INSTRUCTIONS.get(head[at])
         if instruction is None:
             return False
         if instruction.name == "STOP":
@@ -90,9 +91,9 @@ def _parses(head: bytes, size: int) -> bool:
     return True
 
 
-def _argument_length(instruction: Any, data: bytes) -> int:
+def _argument_length(instruction: pickletools.OpcodeInfo, data: bytes) -> int:
     """Return how many bytes of `data` the instruction takes."""
-    length: int = instruction.arg.n if instruction.arg else 0
+    length = instruction.arg.n if instruction.arg else 0
     if length == pickletools.UP_TO_NEWLINE:
         lines = data.split(b"\n", 2)[: 2 if instruction.name in {"GLOBAL", "INST"} else 1]
         return sum(len(line) + 1 for line in lines)

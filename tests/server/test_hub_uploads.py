@@ -181,6 +181,7 @@ def bodies(served: Any) -> Repo:
         ([b'{"key": "header", "value": []}\n'], "not an object with a key and a value"),
         ([b"[]\n"], "not an object with a key and a value"),
         ([line("header", summary=1)], "summary is missing, or is not text"),
+        ([line("header", summary="half a \ud800")], "summary is missing, or is not text"),
         ([HEADER, line("folder", path="a")], "no line of key 'folder'"),
         ([HEADER, HEADER], "no line of key 'header'"),
         ([HEADER, line("file", path="a", content="%%%%")], "content of 'a' is not base64"),

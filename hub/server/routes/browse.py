@@ -12,10 +12,11 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
 from medhub.server import contents, info, reads, screening
+from medhub.server.access import Right
 from medhub.server.errors import BadRequest, EntryNotFound, RepoNotFound
 from medhub.server.hub import Hub
 from medhub.server.repositories import RESERVED
-from medhub.server.routes.dependencies import Caller, Seen, TheHub
+from medhub.server.routes.dependencies import Caller, Seen, TheHub, visit
 from medhub.server.routes.pagination import decode, linked
 from medhub.server.routes.shapes import stamp
 from medhub.server.storage.git import Entry, GitRepository
@@ -31,15 +32,15 @@ MOST_PATHS = 1000
 @router.get(REPOSITORY)
 @router.get(REPOSITORY + "/revision/{revision:segment}")
 def repo_info(
+    request: Request,
     hub: TheHub,
-    caller: Caller,
-    repo: Seen,
     revision: str | None = None,
     blobs: bool = False,
     expand: Annotated[list[str], Query()] = [],  # noqa: B006 - FastAPI copies it
     securityStatus: bool = False,  # noqa: N803 - the clients' name
 ) -> JSONResponse:
     """Tell what there is to know about a repository at a revision."""
+    caller, repo = visit(request, hub, right=Right.SEE)
     found = info.repo_info(hub, caller, repo, revision, blobs=blobs, expand=expand, security=securityStatus)
     return JSONResponse(found)
 
@@ -49,8 +50,6 @@ def repo_info(
 def tree(
     request: Request,
     hub: TheHub,
-    caller: Caller,
-    repo: Seen,
     revision: str,
     path: str = "",
     recursive: bool = False,
@@ -59,6 +58,7 @@ def tree(
     cursor: str | None = None,
 ) -> JSONResponse:
     """List a page of a folder, or of all that is below it."""
+    caller, repo = visit(request, hub, right=Right.SEE)
     git, path = hub.git.open(repo.id), path.rstrip("/")
     # later pages are of the commit that the first was of, even if the branch has moved
     sha, after = _position(cursor) or (revision, None)

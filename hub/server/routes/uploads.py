@@ -13,6 +13,7 @@ from typing import IO, Any
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from medhub.server import cards, commits, screening
 from medhub.server.commits import LARGEST_REGULAR, LargeFile, Operation
@@ -93,13 +94,16 @@ async def _receive(request: Request, body: Upload) -> None:
     if announced.isdecimal() and int(announced) > LARGEST_BODY:
         raise _too_large()
     piece = bytearray()
-    async for part in request.stream():
-        piece += part
-        if body.size + len(piece) > LARGEST_BODY:
-            raise _too_large()
-        if len(piece) >= PIECE:
-            await run_sync(body.write, bytes(piece))
-            piece.clear()
+    try:
+        async for part in request.stream():
+            piece += part
+            if body.size + len(piece) > LARGEST_BODY:
+                raise _too_large()
+            if len(piece) >= PIECE:
+                await run_sync(body.write, bytes(piece))
+                piece.clear()
+    except ClientDisconnect as error:
+        raise BadRequest("the commit did not arrive whole") from error
     await run_sync(body.write, bytes(piece))
 
 
@@ -204,9 +208,11 @@ def _gitignore(git: GitRepository, sha: str) -> str:
 
 def _text(value: Mapping[str, Any], name: str, *, default: str | None = None) -> str:
     found = value.get(name, default)
-    if not isinstance(found, str):
-        raise BadRequest(f"{name} is missing, or is not text")
-    return found
+    if isinstance(found, str):
+        with suppress(UnicodeEncodeError):  # JSON can write half a character, and nothing can keep it
+            found.encode()
+            return found
+    raise BadRequest(f"{name} is missing, or is not text")
 
 
 def _base64(value: Mapping[str, Any], name: str) -> bytes:
