@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from medhub.server.access import PERMISSION_RIGHTS, ROLE_RIGHTS, Principal
@@ -153,7 +153,7 @@ _BY_SECRET = _ACTING.where(_TOKENS.c.hash == bindparam("hash"))
 _BY_ID = _ACTING.where(_TOKENS.c.id == bindparam("id"))
 
 
-def _principal(rows: Sequence[Row[Any]], address: str) -> Principal:
+def _principal(rows: Sequence[Any], address: str) -> Principal:
     """Return who acts with a token: a row for each organisation of its user, or one without. Raises Unauthenticated."""
     found = rows[0] if rows else None
     if found is None or found.disabled or (found.expires and found.expires < now()):

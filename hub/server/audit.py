@@ -67,10 +67,10 @@ def verify(session: Session) -> list[str]:
     return faults
 
 
-def _content(line: Mapping[str, Any]) -> dict[str, Any]:
+def _content(line: Mapping[Any, Any]) -> dict[str, Any]:
     names = ("number", "actor", "token_id", "address", "action", "repo", "commit", "path", "bytes", "note")
     return {"time": line["time"].isoformat()} | {name: line[name] for name in names}
 
 
-def _hash(line: Mapping[str, Any], previous: str) -> str:
+def _hash(line: Mapping[Any, Any], previous: str) -> str:
     return hashlib.sha256((previous + json.dumps(_content(line), sort_keys=True)).encode()).hexdigest()

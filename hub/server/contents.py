@@ -17,6 +17,7 @@ from medhub.server import audit
 from medhub.server.access import Principal, Right, right_on, visible
 from medhub.server.errors import Refusal
 from medhub.server.storage.blobs import Upload
+from medhub.server.storage.git import Entry
 from medhub.server.tables import Content, ContentXorb, Repo, RepoContent, now
 from medhub.server.xet import store as xet
 
@@ -93,6 +94,20 @@ def read(hub: Hub, content: Content, start: int = 0, stop: int | None = None) ->
     if content.file_hash is None:
         return hub.blobs.read(lfs_key(content.sha256), start, stop)
     return xet.read_file(hub, content, start, content.size if stop is None else stop)
+
+
+def read_entry(hub: Hub, repo: Repo, entry: Entry, start: int, stop: int) -> bytes:
+    """Return the bytes [start, stop) of a file of a repository, be it in git or large; none behind its end.
+
+    Raises KeyError where the repository has only a pointer to it, or the store lost it.
+    """
+    if entry.lfs is None:
+        return hub.git.open(repo.id).read(entry.oid)[start:stop]
+    with hub.database.read() as session:
+        content = linked(session, repo.id, entry.lfs.sha256)
+    if content is None:
+        raise KeyError(entry.lfs.sha256)
+    return b"".join(read(hub, content, min(start, content.size), min(stop, content.size)))
 
 
 def store(hub: Hub, repo: Repo, upload: Upload, sha256: str, size: int, *, principal: Principal) -> None:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from medhub.server import cards, contents, frontmatter
 from medhub.server.errors import BadRequest
-from medhub.server.storage.git import Entry, GitRepository
+from medhub.server.storage.git import Entry
 
 if TYPE_CHECKING:
     from medhub.server.hub import Hub
+    from medhub.server.tables import Repo
 
 LARGEST_README = 4 << 20
 LARGEST_CONFIG = 1 << 20
@@ -52,22 +53,22 @@ DATASET_FORMATS = {
 
 
 def read(
-    hub: Hub, git: GitRepository, sha: str, kind: str, touched: Collection[str], *,
+    hub: Hub, repo: Repo, sha: str, touched: Collection[str], *,
     card: Mapping[str, Any], known: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
     """Return the card and the facts at a commit; what comes of no file in `touched` is taken over from before."""
     card, found = dict(card), dict(known)
     if "README.md" in touched:
-        card, told = _read_card(_read_file(hub, git, sha, "README.md", LARGEST_README))
+        card, told = _read_card(_read_file(hub, repo, sha, "README.md", LARGEST_README))
         found |= told
-    if kind == "model" and "config.json" in touched:
-        found["config"] = _read_config(_read_file(hub, git, sha, "config.json", LARGEST_CONFIG))
-    if kind == "model" and any(map(_is_weights, touched)):
-        found["safetensors"] = _count_parameters(hub, git, sha)
+    if repo.kind == "model" and "config.json" in touched:
+        found["config"] = _read_config(_read_file(hub, repo, sha, "config.json", LARGEST_CONFIG))
+    if repo.kind == "model" and any(map(_is_weights, touched)):
+        found["safetensors"] = _count_parameters(hub, repo, sha)
     config = found.get("config") or {}
     found["library_name"] = _word(card.get("library_name")) or ("transformers" if "model_type" in config else None)
     found["pipeline_tag"] = _word(card.get("pipeline_tag"))
-    found["sdk"] = _word(card.get("sdk")) if kind == "space" else None
+    found["sdk"] = _word(card.get("sdk")) if repo.kind == "space" else None
     found["medhub"] = _read_medhub(cards.Card(card, ""))
     return card, {name: value for name, value in found.items() if value}
 
@@ -170,18 +171,18 @@ def _is_weights(path: str) -> bool:
     return "/" not in path and path.endswith(".safetensors")
 
 
-def _count_parameters(hub: Hub, git: GitRepository, sha: str) -> dict[str, Any]:
+def _count_parameters(hub: Hub, repo: Repo, sha: str) -> dict[str, Any]:
     """Return how many weights the safetensors files at the root have, by type; nothing where one is unsound."""
     counts: Counter[str] = Counter()
     room = LARGEST_HEADERS
-    for entry in git.tree(sha) or []:
+    for entry in hub.git.open(repo.id).tree(sha) or []:
         if entry.kind != "file" or not _is_weights(entry.path):
             continue
-        length = int.from_bytes(_read(hub, git, entry, 0, 8), "little")
+        length = int.from_bytes(_read(hub, repo, entry, 0, 8), "little")
         room -= length
         if not 2 <= length <= LARGEST_HEADER or room < 0:
             return {}
-        found = _count_tensors(_json(_read(hub, git, entry, 8, 8 + length)), most=8 * entry.size)
+        found = _count_tensors(_json(_read(hub, repo, entry, 8, 8 + length)), most=8 * entry.size)
         if found is None:
             return {}
         counts.update(found)
@@ -213,18 +214,14 @@ def _json(data: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _read_file(hub: Hub, git: GitRepository, sha: str, path: str, largest: int) -> bytes:
-    entry = git.entry(sha, path)
-    return _read(hub, git, entry, 0, largest) if entry and entry.kind == "file" and entry.size <= largest else b""
+def _read_file(hub: Hub, repo: Repo, sha: str, path: str, largest: int) -> bytes:
+    entry = hub.git.open(repo.id).entry(sha, path)
+    return _read(hub, repo, entry, 0, largest) if entry and entry.kind == "file" and entry.size <= largest else b""
 
 
-def _read(hub: Hub, git: GitRepository, entry: Entry, start: int, stop: int) -> bytes:
+def _read(hub: Hub, repo: Repo, entry: Entry, start: int, stop: int) -> bytes:
     """Return the bytes [start, stop) of a file, empty where the store does not have them."""
-    if entry.lfs is None:
-        return git.read(entry.oid)[start:stop]
-    with hub.database.read() as session:
-        content = contents.find(session, entry.lfs.sha256)
     try:
-        return b"".join(contents.read(hub, content, start, min(stop, content.size))) if content else b""
+        return contents.read_entry(hub, repo, entry, start, stop)
     except KeyError:
         return b""

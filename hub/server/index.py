@@ -110,7 +110,7 @@ def derive(hub: Hub, repo: Repo, change: Change | None = None) -> Derived:
     except RevisionNotFound:  # nothing was copied yet, or the history was rewritten
         known, gone, new = Derived(), [], git.tree(head, recursive=True) or []
     touched = {entry.path for entry in (*gone, *new)}
-    card, found = facts.read(hub, git, head, repo.kind, touched, card=known.card, known=known.facts)
+    card, found = facts.read(hub, repo, head, touched, card=known.card, known=known.facts)
     return Derived(
         indexed=head,
         storage=known.storage + sum(entry.size for entry in new) - sum(entry.size for entry in gone),

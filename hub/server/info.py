@@ -164,7 +164,7 @@ def repo_info(
     card, told = repo.card, repo.facts
     if sha != repo.indexed:
         # without the weights, whose headers can be large
-        card, told = facts.read(hub, git, sha, repo.kind, ("README.md", "config.json"), card={}, known={})
+        card, told = facts.read(hub, repo, sha, ("README.md", "config.json"), card={}, known={})
     files = cache(lambda: git.tree(sha, recursive=True) or [])
     found = describe(Shown(repo=repo, sha=sha, card=card, facts=told, related=others, files=files), names)
     if blobs:
@@ -189,14 +189,15 @@ def related(
     session: Session, hub: Hub, principal: Principal, repos: Sequence[Repo], names: Container[str]
 ) -> dict[str, Related]:
     """Return what other tables tell of repositories, by their ids, as far as the named properties need it."""
-    seen = visible(principal, anonymous=hub.settings.anonymous)
     tags = listing.tags_of(session, repos) if "tags" in names else {}
     children: dict[str, int] = {}
     spaces: defaultdict[str, list[str]] = defaultdict(list)
     if "childrenModelCount" in names:
+        seen = visible(principal, anonymous=hub.settings.anonymous)
         made = select(RepoTag.tag, func.count()).where(*_naming("model", "base_model", repos), seen)
         children = {tag: count for tag, count in session.execute(made.group_by(RepoTag.tag))}
     if "spaces" in names:
+        seen = visible(principal, anonymous=hub.settings.anonymous)
         for tag, space in session.execute(select(RepoTag.tag, Repo).where(*_naming("space", "model", repos), seen)):
             spaces[tag].append(space.full_name)
     return {

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     String,
+    bindparam,
     column,
     exists,
     false,
@@ -94,10 +95,17 @@ def search(
 def tags_of(session: Session, repos: Iterable[Repo]) -> dict[str, list[str]]:
     """Return the tags of repositories, by their ids, in alphabetical order."""
     found: dict[str, list[str]] = {repo.id: [] for repo in repos}
-    rows = session.execute(select(RepoTag.repo_id, RepoTag.tag).where(RepoTag.repo_id.in_(found)).order_by(RepoTag.tag))
-    for repo_id, tag in rows:
+    for repo_id, tag in session.execute(_TAGS, {"ids": list(found)}):
         found[repo_id].append(tag)
     return found
+
+
+# built once: that is half of what such a query costs
+_TAGS = (
+    select(RepoTag.repo_id, RepoTag.tag)
+    .where(RepoTag.repo_id.in_(bindparam("ids", expanding=True)))
+    .order_by(RepoTag.tag)
+)
 
 
 def tags_in_use(

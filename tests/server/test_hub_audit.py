@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,6 +50,32 @@ def test_many_writers_make_one_chain(database: Database) -> None:
     with database.read() as session:
         assert audit.verify(session) == []
         assert len(list(audit.lines(session))) == 60
+
+
+def test_two_processes_make_one_chain(database: Database, tmp_path: Path) -> None:
+    for _ in range(2):
+        other = Database(f"sqlite:///{tmp_path}/hub.sqlite")  # what another process would open
+        for number in range(3):
+            write(database, number)
+            write(other, number)
+        other.close()
+    with database.read() as session:
+        assert audit.verify(session) == []
+        assert [line["number"] for line in audit.lines(session)] == list(range(1, 13))
+
+
+def test_the_chain_is_of_this_form(database: Database) -> None:
+    """Lines of earlier versions stay valid: each hash is of the hash before and the line as JSON, its keys sorted."""
+    write(database, 0)
+    write(database, 1)
+    with database.read() as session:
+        lines = list(audit.lines(session))
+    previous = "0" * 64
+    for line in lines:
+        found = line.pop("hash")
+        assert line["time"].endswith("+00:00")
+        assert hashlib.sha256((previous + json.dumps(line, sort_keys=True)).encode()).hexdigest() == found
+        previous = found
 
 
 def test_a_change_that_fails_leaves_no_line(database: Database) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 from lfs_client import commit, make_repo, principal, send, sha256
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
-from medhub.server import audit, contents, reads
-from medhub.server.tables import AuditRecord, Repo, now
+from medhub.server import accounts, audit, contents, reads
+from medhub.server.hub import open_hub
+from medhub.server.tables import Repo, Token, now
 
 LARGE = random.Random(0).randbytes(3_000_000)
 CARD = b"# Hello \xc3\xa4\n"
@@ -219,7 +219,29 @@ def downloads(served: Any, repo: Repo) -> int:
         return session.get(Repo, repo.id).downloads
 
 
-def test_a_download_counts_once(served: Any) -> None:
+def test_rights_end_at_once(served: Any) -> None:
+    """What one request was answered says nothing for the next: neither of a role nor of a token is anything kept."""
+    commit(served, make_repo(served, "radiology/at-once"), {"a.txt": b"x"})
+    with served.hub.database.write() as session:
+        org, dora = accounts.get_account(session, "radiology"), accounts.create_account(session, "dora")
+        accounts.set_role(session, org, dora, "read")
+        token, secret = accounts.create_token(session, dora, "laptop")
+    api = "/api/models/radiology/at-once"
+    addresses = ("/radiology/at-once/resolve/main/a.txt", api, f"{api}/tree/main")
+    with httpx.Client(base_url=served.url, headers={"Authorization": f"Bearer {secret}"}, trust_env=False) as client:
+        assert [client.get(address).status_code for address in addresses] == [200] * 3
+        with served.hub.database.write() as session:
+            accounts.set_role(session, org, dora, None)
+        assert [client.get(address).status_code for address in addresses] == [404] * 3
+        with served.hub.database.write() as session:
+            accounts.set_role(session, org, dora, "read")
+        assert [client.get(address).status_code for address in addresses] == [200] * 3
+        with served.hub.database.write() as session:
+            session.execute(delete(Token).where(Token.id == token.id))
+        assert [client.get(address).status_code for address in addresses] == [401] * 3
+
+
+def test_a_download_counts_once(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = make_repo(served, "alice/counted", visibility="public")
     commit(served, counted, {f"{number}.txt": b"x" for number in range(20)})
     url = "/alice/counted/resolve/main/0.txt"
@@ -233,12 +255,45 @@ def test_a_download_counts_once(served: Any) -> None:
     with served.client("bob") as bob:
         bob.get(url, headers={"User-Agent": "unknown/None; hf_hub/0.36.2; python/3.11"})
     assert downloads(served, counted) == 2, "another caller"
-    with served.hub.database.write() as session:
-        session.execute(update(AuditRecord).values(time=now() - reads.PAUSE - timedelta(seconds=1)))
-    assert downloads(served, counted) == 2
     with served.client("alice") as alice:
+        monkeypatch.setattr(reads, "now", lambda: now() + reads.PAUSE)
         alice.get(url, headers={"X-HF-Download-Counter": "1"})
     assert downloads(served, counted) == 3, "after a pause it is another download"
+
+
+def test_a_download_counts_once_whoever_serves_it(served: Any) -> None:
+    """Another process of the Hub, or this one after a restart, learns from the log that a download is under way."""
+    counted, alice = make_repo(served, "alice/twice"), principal(served)
+    other = open_hub(served.hub.settings)
+    for hub in (served.hub, other, served.hub):
+        reads.record(hub, alice, counted, "file.read", counts=True)
+    other.database.close()
+    assert downloads(served, counted) == 1
+
+
+def test_a_download_whose_line_failed_does_not_count(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted, alice = make_repo(served, "alice/failed"), principal(served)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(audit, "record", full)
+        with pytest.raises(OSError, match="No space"):
+            reads.record(served.hub, alice, counted, "file.read", counts=True)
+    assert downloads(served, counted) == 0
+    reads.record(served.hub, alice, counted, "file.read", counts=True)
+    assert downloads(served, counted) == 1
+
+
+def test_of_recent_downloads_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = (("model a/b", "alice", f"10.0.0.{number}") for number in range(3))
+    recent = reads.Recent(most=2)
+    for reading in (first, second, first, third):
+        recent.add(reading)
+    assert [recent.holds(reading) for reading in (first, second, third)] == [True, False, True]
+    monkeypatch.setattr(reads, "now", lambda: now() + reads.PAUSE)
+    assert not recent.holds(third)
 
 
 def test_lost_bytes_are_no_empty_file(served: Any) -> None:

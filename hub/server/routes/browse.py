@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -16,7 +17,7 @@ from medhub.server.access import Right
 from medhub.server.errors import BadRequest, EntryNotFound, RepoNotFound
 from medhub.server.hub import Hub
 from medhub.server.repositories import RESERVED
-from medhub.server.routes.dependencies import Caller, Seen, TheHub, visit
+from medhub.server.routes.dependencies import Caller, Seen, TheHub, admit
 from medhub.server.routes.pagination import decode, linked
 from medhub.server.routes.shapes import stamp
 from medhub.server.storage.git import Entry, GitRepository
@@ -40,7 +41,7 @@ def repo_info(
     securityStatus: bool = False,  # noqa: N803 - the clients' name
 ) -> JSONResponse:
     """Tell what there is to know about a repository at a revision."""
-    caller, repo = visit(request, hub, right=Right.SEE)
+    caller, repo = admit(request, hub, right=Right.SEE)
     found = info.repo_info(hub, caller, repo, revision, blobs=blobs, expand=expand, security=securityStatus)
     return JSONResponse(found)
 
@@ -58,7 +59,7 @@ def tree(
     cursor: str | None = None,
 ) -> JSONResponse:
     """List a page of a folder, or of all that is below it."""
-    caller, repo = visit(request, hub, right=Right.SEE)
+    caller, repo = admit(request, hub, right=Right.SEE)
     git, path = hub.git.open(repo.id), path.rstrip("/")
     # later pages are of the commit that the first was of, even if the branch has moved
     sha, after = _position(cursor) or (revision, None)
@@ -133,22 +134,18 @@ def show_entries(hub: Hub, repo: Repo, commit: str, entries: Sequence[Entry], *,
         if found := last.get(entry.path):
             item["lastCommit"] = {"id": found.sha, "title": found.title, "date": stamp(found.time)}
         if expand and entry.kind == "file":
-            status = screening.status(entry.path, _sample(hub, repo, git, entry))
+            status = screening.status(entry.path, _sample(hub, repo, entry))
             item["securityFileStatus"] = {"status": status, "avScan": None, "pickleImportScan": None}
         shown.append(item)
     return shown
 
 
-def _sample(hub: Hub, repo: Repo, git: GitRepository, entry: Entry) -> bytes:
+def _sample(hub: Hub, repo: Repo, entry: Entry) -> bytes:
     """Return what screening looks at of a file."""
-    if entry.lfs is None:
-        data = git.read(entry.oid)
-        return screening.sample(len(data), lambda start, stop: data[start:stop])
-    with hub.database.read() as session:
-        content = contents.linked(session, repo.id, entry.lfs.sha256)
-    if content is None:
+    try:
+        return screening.sample(entry.size, partial(contents.read_entry, hub, repo, entry))
+    except KeyError:
         return b""
-    return screening.sample(content.size, lambda start, stop: b"".join(contents.read(hub, content, start, stop)))
 
 
 def _xet_hashes(hub: Hub, repo: Repo, sha256s: Sequence[str]) -> dict[str, str]:

@@ -138,10 +138,10 @@ def requested_repo(request: Request, hub: Hub, principal: Principal, *, right: R
     return repo
 
 
-def visit(request: Request, hub: Hub, *, right: Right) -> tuple[Principal, Repo]:
-    """Return who calls and the repository, for the routes that are asked most: all in the handler's own thread.
+def admit(request: Request, hub: Hub, *, right: Right) -> tuple[Principal, Repo]:
+    """Return who calls, and the repository that the path names, as `caller` and `requested_repo` do.
 
-    As dependencies each of the two would wait for a thread, which takes longer than what it does there.
+    For the routes that are asked most: as dependencies each of the two would wait for a thread of its own.
     """
     principal = caller(request, hub)
     return principal, requested_repo(request, hub, principal, right=right)

@@ -14,7 +14,7 @@ from medhub.server import contents, reads
 from medhub.server.access import Right
 from medhub.server.errors import EntryNotFound, NotFound, RangeNotSatisfiable, RevisionNotFound
 from medhub.server.hub import Hub
-from medhub.server.routes.dependencies import Caller, Readable, TheHub, visit
+from medhub.server.routes.dependencies import Caller, Readable, TheHub, admit
 from medhub.server.routes.paths import base_url
 from medhub.server.storage.git import Entry, GitRepository
 from medhub.server.tables import Content, Repo
@@ -45,7 +45,7 @@ FILE = "/{kind:prefix}{namespace:segment}/{name:segment}/"
 @router.api_route(FILE + "resolve/{revision:segment}/{path:rest}", methods=["GET", "HEAD"])
 def resolve(request: Request, hub: TheHub, revision: str, path: str) -> Response:
     """Return a file; a GET is audited, and counted where a Hugging Face client makes it."""
-    caller, repo = visit(request, hub, right=Right.READ)
+    caller, repo = admit(request, hub, right=Right.READ)
     git, commit, entry = _open(hub, repo, revision, path)
     headers = {"X-Repo-Commit": commit, "ETag": f'"{entry.oid}"'} | _presentation(path)
     if entry.lfs is None:

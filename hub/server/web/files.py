@@ -53,7 +53,7 @@ def file(visit: Visitor, revision: str, path: str) -> Response:
     if entry is None or entry.kind != "file":
         raise EntryNotFound(f"{repo.full_name} has no file {path!r} at {revision}", commit=sha)
     picture = PurePosixPath(path).suffix.lower() in PICTURES
-    text = None if picture else _preview(visit, repo, git, entry)
+    text = None if picture else _preview(visit, repo, entry)
     reads.record(visit.hub, visit.viewer, repo, "file.read", commit=sha, path=path, size=len(text or ""), note="page")
     return repo_page(
         visit, repo, "blob.html", tab="files", revision=revision, path_here=path, crumbs=crumbs(repo, revision, path),
@@ -76,9 +76,9 @@ def refs(git: GitRepository) -> dict[str, Any]:
     return {"branches": list(git.branches()), "tags": list(git.tags())}
 
 
-def _preview(visit: Visit, repo: Repo, git: GitRepository, entry: Entry) -> str | None:
+def _preview(visit: Visit, repo: Repo, entry: Entry) -> str | None:
     """Return the beginning of a file as text, or None where it is none."""
-    data = _beginning(visit, repo, git, entry)
+    data = _beginning(visit, repo, entry)
     if data is None or b"\0" in data:
         return None
     try:
@@ -88,9 +88,8 @@ def _preview(visit: Visit, repo: Repo, git: GitRepository, entry: Entry) -> str 
         return data[: error.start].decode() if entry.size > PREVIEW and error.start > len(data) - 4 else None
 
 
-def _beginning(visit: Visit, repo: Repo, git: GitRepository, entry: Entry) -> bytes | None:
-    if entry.lfs is None:
-        return git.read(entry.oid)[:PREVIEW]
-    with visit.hub.database.read() as session:
-        content = contents.linked(session, repo.id, entry.lfs.sha256)
-    return b"".join(contents.read(visit.hub, content, stop=PREVIEW)) if content else None
+def _beginning(visit: Visit, repo: Repo, entry: Entry) -> bytes | None:
+    try:
+        return contents.read_entry(visit.hub, repo, entry, 0, PREVIEW)
+    except KeyError:
+        return None
