@@ -20,7 +20,7 @@ from medhub.server.repositories import RESERVED
 from medhub.server.routes.dependencies import Caller, Seen, TheHub, admit
 from medhub.server.routes.pagination import decode, linked
 from medhub.server.routes.shapes import stamp
-from medhub.server.storage.git import Entry, GitRepository
+from medhub.server.storage.git import Entry
 from medhub.server.tables import Content, Repo, RepoContent
 
 router = APIRouter(max_body_size=4 << 20)

@@ -43,9 +43,11 @@ class Row:
     def of(cls, repo: Repo, tags: Sequence[str]) -> Row:
         """Return the row of a repository with these tags."""
         measured = metrics(repo.card)
-        facts = [fact for fact in (("Licence", licence(repo)), ("Parameters", parameters(repo))) if fact[1]]
+        count = parameters(repo)
+        facts = {"Licence": licence(repo), "Size": f"{count} parameters" if count else ""}
+        told = [(name, value) for name, value in facts.items() if value]
         headline = measured[0].metrics[0] if measured else None
-        return cls(repo, tagged(tags, "area"), tagged(tags, "task"), summary(repo), facts, headline)
+        return cls(repo, tagged(tags, "area"), tagged(tags, "task"), summary(repo), told, headline)
 
 
 def tagged(tags: Sequence[str], facet: str) -> str:
