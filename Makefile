@@ -22,8 +22,9 @@ fix:  ## Mend what can be mended by machine: format, imports, generated tables.
 	$(PYTHON) -m ruff format .
 	$(PYTHON) docs/generate.py
 
-bench:  ## Measure beside peers: one table.
+bench:  ## Measure beside what you would use instead: tables.
 	$(PYTHON) benchmarks/training_loop.py
+	$(PYTHON) benchmarks/hub.py
 
 clean:  ## Remove what was built here.
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

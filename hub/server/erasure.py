@@ -119,7 +119,8 @@ def _report_erasure(
 def collect(hub: Hub, principal: Principal = OPERATOR, *, grace: timedelta = GRACE, delete: bool = False) -> Report:
     """Find what no ref of any repository has needed for the time of `grace`, and with `delete` remove it.
 
-    `grace` has to be longer than the longest upload with its commit takes, while the Hub is in use.
+    `grace` has to be longer than the longest upload with its commit takes, while the Hub is in use. `delete` also packs
+    git's objects where they have become many.
     """
     before = now() - grace
     report = Report()
@@ -144,6 +145,8 @@ def collect(hub: Hub, principal: Principal = OPERATOR, *, grace: timedelta = GRA
     if delete:
         _delete_blobs(hub, keys)
         report.leftovers += hub.blobs.sweep(transfers.LIFETIME)
+        for repo_id in unneeded:
+            hub.git.open(repo_id).gc()
     for key in _leftovers(hub):
         report.leftovers += 1
         report.bytes += hub.blobs.size(key) or 0

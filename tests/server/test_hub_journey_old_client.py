@@ -1,4 +1,4 @@
-"""huggingface_hub 0.36.2, which negotiates LFS and speaks the protocol's older words, in an environment of its own."""
+"""Older clients, in environments of their own: 1.33, for which Xet is a must, and 0.36, which negotiates LFS."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(scope="module")
-def old_python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An interpreter with the older client."""
-    place = tmp_path_factory.mktemp("old")
-    subprocess.run([sys.executable, "-m", "venv", place], check=True)
-    subprocess.run([place / "bin" / "pip", "install", "--quiet", "huggingface_hub==0.36.2"], check=True)
-    return str(place / "bin" / "python")
-
-
 @pytest.mark.index
-def test_the_older_client(served, tmp_path: Path, old_python: str) -> None:
-    assert "journey done" in served.script("older_client.py", tmp_path / "home", python=old_python)
+@pytest.mark.parametrize(("version", "script"), [("1.33.0", "main_client.py"), ("0.36.2", "older_client.py")])
+def test_an_older_client(served, tmp_path: Path, version: str, script: str) -> None:
+    place = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    subprocess.run([place / "bin" / "pip", "install", "--quiet", f"huggingface_hub=={version}"], check=True)
+    out = served.script(script, tmp_path / "home", python=str(place / "bin" / "python"), REPO="alice/older")
+    assert "journey done" in out
