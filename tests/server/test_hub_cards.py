@@ -162,7 +162,9 @@ def test_medical_facts_can_stand_in_several_places() -> None:
 
 @given(PLAIN.filter(lambda value: isinstance(value, dict)))
 def test_what_yaml_writes_is_read(value: dict[str, Any]) -> None:
-    written = yaml.safe_dump(value, allow_unicode=True)
+    # YAML 1.1, which PyYAML writes, folds these as line ends where they are not escaped
+    breaks = any(mark in json.dumps(value) for mark in (r"\u0085", r"\u2028", r"\u2029"))
+    written = yaml.safe_dump(value, allow_unicode=not breaks)
     assert frontmatter.read(written) == json.loads(json.dumps(value).replace(r"\u0000", ""))
 
 
