@@ -1,4 +1,4 @@
-"""What all tests share: no network but where a test asks for it, and the mirror of real data where there is one."""
+"""What all tests share: seeded examples, no network but where a test asks for it, the mirror of real data if any."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# the same examples every time, however busy the machine is
+settings.register_profile("seeded", derandomize=True, deadline=None)
+settings.load_profile("seeded")
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
