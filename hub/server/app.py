@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import uuid
 from importlib import import_module
 from typing import Any
@@ -19,8 +18,6 @@ from medhub.server.hub import Hub
 from medhub.server.limits import Limits
 from medhub.server.routes.paths import RawPath
 from medhub.server.web import failures
-
-log = logging.getLogger(__name__)
 
 ROUTES = (
     "identity", "oauth", "repositories", "listing", "browse", "revisions", "uploads", "downloads", "lfs", "xet", "git",
