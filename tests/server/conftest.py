@@ -12,6 +12,7 @@ import pytest
 from clients import client_environment, run_python
 
 from medhub.server import accounts
+from medhub.server.database import Database
 from medhub.server.hub import Hub, open_hub
 from medhub.server.serve import running
 from medhub.server.settings import Settings
@@ -85,6 +86,15 @@ def people(hub: Hub) -> dict[str, str]:
         accounts.set_role(session, org, accounts.get_account(session, "alice"), "admin")
         accounts.set_role(session, org, accounts.get_account(session, "bob"), "read")
     return tokens
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """An empty database."""
+    database = Database(f"sqlite:///{tmp_path}/hub.sqlite")
+    database.upgrade()
+    yield database
+    database.close()
 
 
 @pytest.fixture(autouse=True)

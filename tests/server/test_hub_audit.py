@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,14 +16,6 @@ from medhub.server.database import Database
 from medhub.server.tables import AuditRecord
 
 ALICE = Principal(id="a" * 24, name="alice", token_id="t" * 24, address="10.1.2.3")
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/hub.sqlite")
-    database.upgrade()
-    yield database
-    database.close()
 
 
 def write(database: Database, number: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,6 @@ from sqlalchemy import create_engine, select
 from medhub.server import accounts
 from medhub.server.database import Database
 from medhub.server.tables import Account, Table
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/hub.sqlite")
-    database.upgrade()
-    yield database
-    database.close()
 
 
 def test_the_migrations_make_the_tables_of_the_code(database: Database, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from medhub.server.access import Right
 from medhub.server.errors import BadRequest, TooLarge
 from medhub.server.hub import Hub
 from medhub.server.routes.dependencies import Caller, Readable, TheHub, Writable, requested_repo
+from medhub.server.routes.pieces import PIECE, pieces
 from medhub.server.storage.blobs import Upload
 from medhub.server.tables import Repo
 
@@ -25,7 +26,6 @@ LARGEST_FETCH = 64 << 20
 """Bytes of a fetch's request: the commits that a client has and wants."""
 LARGEST_PUSH = 2 << 30
 """Bytes of a push without its large files, which travel through git-lfs."""
-PIECE = 1 << 20
 FRESH = {"Cache-Control": "no-cache"}
 
 Protocol = Annotated[str | None, Header(alias="git-protocol")]
@@ -51,7 +51,7 @@ async def _spooled(request: Request, hub: TheHub) -> AsyncIterator[Upload]:
     upload = hub.blobs.upload()
     try:
         unpack = zlib.decompressobj(wbits=31) if packed == "gzip" else None
-        async for data in request.stream():
+        async for data in pieces(request):
             await run_sync(_write, upload, data, unpack, limit)
         yield upload
     finally:

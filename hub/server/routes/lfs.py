@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ from medhub.server.routes.dependencies import (
 from medhub.server.routes.downloads import content_pieces, file_response
 from medhub.server.routes.pagination import decode, linked
 from medhub.server.routes.paths import base_url, repo_url
+from medhub.server.routes.pieces import pieces
 from medhub.server.routes.shapes import stamp
 from medhub.server.storage.blobs import Upload
 
@@ -40,8 +41,6 @@ MEDIA_TYPE = "application/vnd.git-lfs+json"
 LARGEST = 4 << 20
 """Bytes of JSON that one request may send; a thousand large files take a tenth of it."""
 MOST_OBJECTS = 1000
-PIECE = 1 << 20
-"""Bytes that are hashed and written at once."""
 LFS = "/{kind:prefix}{namespace:segment}/{name:segment}/info/lfs"
 ADMIN = "/api/{kind:kind}/{namespace:segment}/{name:segment}/lfs-files"
 
@@ -233,31 +232,19 @@ async def _receive(request: Request, hub: Hub, grant: Mapping[str, Any]) -> tupl
         upload.write(piece)
 
     try:
-        async for piece in _pieces(request):
-            if upload.size + len(piece) > size:
-                # without the header the server would read on to the end
-                headers = {"Connection": "close"}
-                raise TooLarge(f"more arrives than the {size} bytes announced; nothing was stored", headers=headers)
-            await run_sync(take, piece)
+        with suppress(ClientDisconnect):  # what is missing shows below
+            async for piece in pieces(request):
+                if upload.size + len(piece) > size:
+                    # without the header the server would read on to the end
+                    headers = {"Connection": "close"}
+                    raise TooLarge(f"more arrives than the {size} bytes announced; nothing was stored", headers=headers)
+                await run_sync(take, piece)
         if upload.size < size:
             raise BadRequest(f"{upload.size} bytes arrived of {size}; nothing was stored, send them again")
     except BaseException:
         upload.discard()
         raise
     return upload, digest.hexdigest()
-
-
-async def _pieces(request: Request) -> AsyncIterator[bytes]:
-    """Yield the body in pieces of at least PIECE bytes, but for the last; a client that hangs up ends it."""
-    gathered, size = [], 0
-    with suppress(ClientDisconnect):
-        async for data in request.stream():
-            gathered.append(data)
-            size += len(data)
-            if size >= PIECE:
-                yield b"".join(gathered)
-                gathered, size = [], 0
-        yield b"".join(gathered)
 
 
 def _has(hub: Hub, grant: Mapping[str, Any]) -> bool:

@@ -23,6 +23,7 @@ from medhub.server.hub import Hub
 from medhub.server.repositories import KINDS
 from medhub.server.routes.dependencies import Readable, TheHub, Writer
 from medhub.server.routes.paths import repo_url
+from medhub.server.routes.pieces import pieces
 from medhub.server.storage.blobs import Upload
 from medhub.server.storage.git import Delete, DeleteFolder, GitRepository, Put, check_path, ignored
 
@@ -37,8 +38,6 @@ LARGEST_BODY = 192 << 20
 """Bytes of a commit's body; clients send up to 140 MB."""
 LONGEST_LINE = LARGEST_REGULAR * 4 // 3 + (64 << 10)
 """Bytes of one line of a commit: the largest regular file in base64, and its path."""
-PIECE = 1 << 20
-"""Bytes that are written at once."""
 
 
 @router.post("/api/validate-yaml", max_body_size=LARGEST_JSON)
@@ -93,18 +92,13 @@ async def _receive(request: Request, body: Upload) -> None:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > LARGEST_BODY:
         raise _too_large()
-    piece = bytearray()
     try:
-        async for part in request.stream():
-            piece += part
+        async for piece in pieces(request):
             if body.size + len(piece) > LARGEST_BODY:
                 raise _too_large()
-            if len(piece) >= PIECE:
-                await run_sync(body.write, bytes(piece))
-                piece.clear()
+            await run_sync(body.write, piece)
     except ClientDisconnect as error:
         raise BadRequest("the commit did not arrive whole") from error
-    await run_sync(body.write, bytes(piece))
 
 
 def _too_large() -> TooLarge:

@@ -27,6 +27,7 @@ from medhub.server.hub import Hub
 from medhub.server.routes.dependencies import Caller, Readable, TheHub, Writer
 from medhub.server.routes.downloads import asked_range
 from medhub.server.routes.paths import base_url
+from medhub.server.routes.pieces import pieces
 from medhub.server.storage.blobs import Upload
 from medhub.server.tables import Content, ContentXorb, Repo, RepoContent
 from medhub.server.xet import hashes, registration, shard, store
@@ -39,8 +40,6 @@ LIFETIME = 3600
 """Seconds that tokens and links are good for; clients ask for new ones."""
 LARGEST_XORB = 72 << 20
 """Bytes; clients have been seen to send 67,109,956."""
-PIECE = 1 << 20
-"""Bytes that are written at once."""
 
 
 @router.get(REPO + "/xet-write-token/{revision:segment}")
@@ -182,15 +181,11 @@ def _address(request: Request) -> str:
 
 
 async def _receive(request: Request, hub: Hub) -> Upload:
-    upload, piece = await run_sync(hub.blobs.upload), bytearray()
+    upload = await run_sync(hub.blobs.upload)
     try:
         with suppress(ClientDisconnect):  # what is missing shows in the hash
-            async for part in request.stream():
-                piece += part
-                if len(piece) >= PIECE:
-                    await run_sync(upload.write, bytes(piece))
-                    piece.clear()
-        await run_sync(upload.write, bytes(piece))
+            async for piece in pieces(request):
+                await run_sync(upload.write, piece)
     except BaseException:
         upload.discard()
         raise
