@@ -8,7 +8,8 @@ single label or class are averaged over those that have one (macro average).
 
 The formulas are written out because a bootstrap calls each one thousands of times, and scikit-learn's checks of its
 input cost thirty times what the arithmetic costs. Tests hold every one to scikit-learn's and torchmetrics' values. A
-task adds its own metrics in a `metrics.py` with the same `METRICS` table.
+task adds its own metrics in a `metrics.py` with the same `METRICS` table, and there `perfect(targets, count=...)`: the
+scores that agree with targets entirely, of a task with `count` labels.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,17 +28,39 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of merit.
+    """A figure of merit, taken in two steps: what is dear is done once an example, what is cheap once a bootstrap draw.
 
-    `compute(scores, targets)` returns a float, NaN where the sample cannot tell (one class only). `best` is what a
-    perfect prediction gets; `chance` what a constant one gets, None where that depends on the data.
+    `prepare(scores, targets)` returns arrays whose first axis is the example (None: scores and targets themselves);
+    metrics that name the same function share its work. `reduce(*prepared)` returns the value over the examples given,
+    NaN where they cannot tell (one class only), or, with `per_label`, an array of a value a label, whose mean is the
+    figure. `best` is what a perfect prediction gets; `chance` what a constant one gets, None where that depends on the
+    data.
     """
 
     name: str
-    compute: Callable[[NDArray, NDArray], float]
+    reduce: Callable[..., Any]
     best: float
     chance: float | None = None
     higher_is_better: bool = True
+    prepare: Callable[[NDArray, NDArray], tuple[NDArray, ...]] | None = None
+    per_label: bool = False
+
+    def compute(self, scores: NDArray, targets: NDArray) -> float:
+        """Return the figure for the examples in `scores` and `targets`."""
+        return self.value(self.examples(scores, targets))
+
+    def examples(self, scores: NDArray, targets: NDArray) -> tuple[NDArray, ...]:
+        """Return what `value` and `labels` are computed from: arrays whose first axis is the example."""
+        return (scores, targets) if self.prepare is None else self.prepare(scores, targets)
+
+    def value(self, examples: tuple[NDArray, ...]) -> float:
+        """Return the figure for prepared examples; of several labels, the mean over those that have one."""
+        found = self.reduce(*examples)
+        return _macro(found) if self.per_label else float(found)
+
+    def labels(self, examples: tuple[NDArray, ...]) -> NDArray[np.floating] | None:
+        """Return the figure of each label, NaN where it has none; None for a metric that knows no labels."""
+        return np.asarray(self.reduce(*examples), float) if self.per_label else None
 
 
 def _outcomes(scores: Array, targets: NDArray) -> Array:

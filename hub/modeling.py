@@ -48,6 +48,8 @@ class MedConfig(PreTrainedConfig):
         num_labels: int = 0
 
     architecture: str = ""
+    problem_type: str | None = "single_label_classification"  # type: ignore[assignment]
+    """Also "multi_label_classification"; None for a task whose answers are neither classes nor yes-or-no labels."""
     temperature: float = 1.0
     """Divides the logits; fitted on the validation split (Guo et al. 2017)."""
     conformal_thresholds: list[float] | None = None

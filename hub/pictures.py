@@ -22,15 +22,21 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def result_picture(
-    title: str, bars: Mapping[str, float], explanation: tuple[str, Image.Image | None] | None = None, *, notice: str
+    title: str,
+    bars: Mapping[str, float],
+    explanation: tuple[str, Image.Image | None] | None = None,
+    *,
+    drawn: Image.Image | None = None,
+    notice: str,
 ) -> Image.Image:
-    """Draw a result on white, `WIDTH` pixels wide: figures between 0 and 1 as bars, the explanation beneath.
-
-    An explanation is a caption and a picture.
+    """Draw a result on white, `WIDTH` pixels wide: the answer `drawn` over the input, figures between 0 and 1 as bars,
+    the explanation (a caption and a picture) beneath.
 
     Of more than `MOST_BARS` figures the largest are drawn, and a line says how many are not.
     """
     parts = [_title(title)]
+    if drawn is not None:
+        parts.append(_fitted(drawn))
     if bars:
         parts.append(_bars(bars))
     if explanation is not None:

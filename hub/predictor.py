@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
@@ -120,12 +121,15 @@ class Predictor:
             raise InputError(f"the model has no label {label!r}{suggest(label, self.labels)} Labels: {self.labels}")
         return self.processor.explain(self.model, sample, label)
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write config.json, model.safetensors and processor.json into `folder`, all or none, and return it."""
+    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> Path:
+        """Write config.json, model.safetensors and processor.json into `folder`, all or none, and return it.
+
+        With `half` the weights are stored in 16 bits; a model is always loaded in 32.
+        """
         folder = Path(folder)
         self.model.config.processor_sha256 = self.processor.sha256
         with _staging(folder) as staged:
-            self.model.save_pretrained(staged)
+            (deepcopy(self.model).half() if half else self.model).save_pretrained(staged)
             self.processor.save(staged)
         return folder
 

@@ -98,13 +98,28 @@ class Processor(ABC):
                 batch["lengths"] = torch.tensor([len(item) for item in column])
         return batch
 
-    def scores(self, outputs: ModelOutput, config: MedConfig) -> NDArray[np.floating]:
-        """Return calibrated probabilities of shape (batch, labels) from the model's logits."""
+    def truths(self, columns: Columns) -> NDArray:
+        """Return what metrics compare scores with, first axis the row, from the columns that `targets` made."""
+        return as_rows(columns["labels"])
+
+    def calibrate(self, scores: NDArray, truths: NDArray, config: MedConfig) -> str | None:
+        """Set in `config` what makes scores of the validation rows mean what they say, and say it for the card.
+
+        Asked of tasks without `problem_type`; those with one get a temperature and conformal thresholds, which need no
+        knowledge of the task.
+        """
+        return None
+
+    def scores(self, outputs: ModelOutput, config: MedConfig) -> NDArray:
+        """Return what the model says of each row, by default calibrated probabilities (batch, labels).
+
+        A task whose answers differ in shape returns an array of objects, each of which NumPy can turn into an array.
+        """
         logits = outputs["logits"].float() / config.temperature
         multi_label = config.problem_type == "multi_label_classification"
         return (logits.sigmoid() if multi_label else logits.softmax(-1)).cpu().numpy()
 
-    def result(self, sample: Any, scores: NDArray[np.floating], config: MedConfig) -> Prediction:
+    def result(self, sample: Any, scores: Any, config: MedConfig) -> Prediction:
         """Return the typed result of one input from its row of `scores`."""
         names = [config.id2label[i] for i in range(len(scores))]
         probabilities = {name: float(score) for name, score in zip(names, scores, strict=True)}
@@ -166,6 +181,16 @@ class Processor(ABC):
 
     def _json(self) -> str:
         return json.dumps({"processor": type(self).__name__, **asdict(self)}, indent=2, sort_keys=True)
+
+
+def as_rows(values: NDArray | Sequence[Any]) -> NDArray:
+    """Return an array whose first axis is the row: of objects, unless the rows are stacked already."""
+    if isinstance(values, np.ndarray):
+        return values
+    rows = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        rows[i] = value
+    return rows
 
 
 def _decide(probability: float, threshold: float) -> str:

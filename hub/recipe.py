@@ -16,10 +16,13 @@ from typing import Any
 
 import torch
 
-from medhub.data import Splits, load_data, prepare
+from medhub.data import Features, Splits, load_data, prepare
 from medhub.errors import ConfigError, LoadError, SplitError, suggest
-from medhub.evaluation import Report, calibrate, evaluate
+from medhub.evaluation import Report, calibrate, evaluate, predict_scores
+from medhub.metrics import Metric
+from medhub.modeling import MedModel
 from medhub.predictor import Predictor, from_pretrained, model_folder
+from medhub.processing import Processor
 from medhub.publishing import write_card
 from medhub.registry import Task, get, zoo_models
 from medhub.training import Progress, Settings, train
@@ -27,6 +30,9 @@ from medhub.training import Progress, Settings, train
 RECIPE_FILE = "training.json"
 SYNTHETIC = "synthetic"
 """The data set name that stands for the task's own generated data."""
+
+HALF_TOLERANCE = 1e-3
+"""Most by which storing weights in 16 bits may move the validation metric."""
 
 Say = Callable[[str], None]
 
@@ -45,6 +51,8 @@ class Recipe:
     """Fields of the task's config that differ from the network's defaults."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `medhub.training.Settings` that differ from the network's defaults."""
+    half: bool = False
+    """Whether to store the weights in 16 bits, which halves the file, where the validation metric does not mind."""
 
     @property
     def command(self) -> str:
@@ -57,6 +65,7 @@ class Recipe:
         for name in ("config", "settings"):
             for key, value in getattr(self, name).items():
                 words += [f"--{name.removesuffix('s')}", f"{key}={json.dumps(value)}"]
+        words += ["--half"] if self.half else []
         return shlex.join(words)
 
     def save(self, path: Path, **more: Any) -> None:
@@ -117,13 +126,14 @@ def run(
     parts = {name: prepare(getattr(splits, name), processor) for name in ("train", "validation")}
 
     settings = make_settings(task, recipe, architecture=config.architecture)
+    metric = task.metric(task.metrics[0])
     torch.manual_seed(recipe.seed)
     model = task.model_class(config)
     size = sum(parameter.numel() for parameter in model.parameters())
     say(f"training {task.id} {config.architecture}: {size:,} parameters, {len(parts['train']):,} examples")
     outcome = train(
         model, parts["train"], parts["validation"], processor,
-        settings=settings, folder=folder / "checkpoint", metric=task.metric(task.metrics[0]),
+        settings=settings, folder=folder / "checkpoint", metric=metric,
         progress=progress, resume=resume,
     )  # fmt: skip
     if outcome.processes > 1:
@@ -131,8 +141,9 @@ def run(
     if outcome.rank > 0:
         return None
 
+    half = recipe.half and halve(outcome.model, processor, parts["validation"], metric=metric, say=say)
     calibration = calibrate(outcome.model, processor, parts["validation"])
-    Predictor(task, outcome.model, processor).save(folder)
+    Predictor(task, outcome.model, processor).save(folder, half=half)
     recipe.save(folder / RECIPE_FILE, settings=settings.to_dict(), outcome=outcome.to_dict(), data=splits.summary())
     say("evaluating on the test split, beside the baselines")
     report = evaluate(task, outcome.model, processor, splits, seed=recipe.seed, command=_evaluation_command(folder))
@@ -141,6 +152,25 @@ def run(
         outcome=outcome.to_dict(), train_command=recipe.command, calibration=calibration,
     )  # fmt: skip
     return report
+
+
+def halve(model: MedModel, processor: Processor, validation: Features, *, metric: Metric, say: Say) -> bool:
+    """Round weights to what 16 bits hold, and say whether that was done.
+
+    Not where it moves the validation metric by more than `HALF_TOLERANCE`: the weights are then left as they are.
+    """
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    value = metric.compute(*predict_scores(model, validation, processor))
+    for tensor in model.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.half())
+    rounded = metric.compute(*predict_scores(model, validation, processor))
+    kept = abs(rounded - value) <= HALF_TOLERANCE
+    if not kept:
+        model.load_state_dict(before)
+    stored = "stored in 16 bits" if kept else "kept in 32 bits"
+    say(f"{metric.name} of the validation rows is {value:.4f} in 32 bits and {rounded:.4f} in 16: {stored}")
+    return kept
 
 
 def reevaluate(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from medhub.errors import InputError, suggest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -65,12 +71,41 @@ class Prediction:
         """Return `to_dict()` as indented JSON."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
+    def save(self, path: str | os.PathLike[str], *, source: Any = None) -> Path:
+        """Write the result as .json or, drawn, as .png, whole or not at all, and return the path.
+
+        Tasks add formats of their field. `source` is the raw input, for those that repeat what it says of the patient:
+        a result itself keeps no name. Raises InputError for a format that the task does not write.
+        """
+        path = Path(path)
+        kind = next((kind for kind in self.formats() if path.name.lower().endswith(kind)), None)
+        if kind is None:
+            known = ", ".join(self.formats())
+            raise InputError(f"a result cannot be written as {path.name}{suggest(path.suffix, self.formats())} "
+                             f"Formats: {known}")  # fmt: skip
+        with tempfile.TemporaryDirectory(prefix=".saving-", dir=path.parent) as folder:
+            staged = Path(folder) / path.name
+            self.formats()[kind](staged, source)
+            os.replace(staged, path)
+        return path
+
+    def formats(self) -> dict[str, Callable[[Path, Any], Any]]:
+        """Return what `save` can write: by the end of a file's name, a function of the path and the raw input."""
+        return {
+            ".json": lambda path, source: path.write_text(self.to_json() + "\n", encoding="utf-8"),
+            ".png": lambda path, source: self.to_picture().save(path),
+        }
+
     def to_picture(self) -> Image:
         """Draw the result for a person, with the research-only notice."""
         from medhub.pictures import result_picture
 
         explained = (self.explanation.caption, self.explanation.picture) if self.explanation else None
-        return result_picture(self.title(), self.bars(), explained, notice=NOTICE)
+        return result_picture(self.title(), self.bars(), explained, drawn=self.picture(), notice=NOTICE)
+
+    def picture(self) -> Image | None:
+        """Draw the answer over the input; None where it is no drawing."""
+        return None
 
     def title(self) -> str:
         """Say the result in one line."""

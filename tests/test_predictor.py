@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 import torch
 
@@ -151,3 +152,13 @@ def test_an_unknown_name_lists_the_zoo() -> None:
 def test_a_repository_that_cannot_be_reached_says_where_it_was_sought() -> None:
     with pytest.raises(ModelNotFound, match=r"'some-hospital/some-model' could not be fetched from http"):
         medhub.from_pretrained("some-hospital/some-model")
+
+
+def test_a_result_is_written_as_data_or_as_a_picture(folder: Path, tmp_path: Path) -> None:
+    result = medhub.from_pretrained(folder).predict("CCO")
+    assert json.loads(result.save(tmp_path / "result.json").read_text()) == result.to_dict()
+    with PIL.Image.open(result.save(tmp_path / "result.png")) as picture:
+        assert picture.format == "PNG"
+    with pytest.raises(InputError, match=r"Formats: \.json, \.png"):
+        result.save(tmp_path / "result.docx")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["result.json", "result.png"]

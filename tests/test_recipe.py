@@ -52,6 +52,16 @@ def test_the_card_is_complete(trained: Path) -> None:
     assert check_card(trained) == []
 
 
+def test_half_the_bits_make_half_the_file_and_the_same_numbers(trained: Path, tmp_path: Path) -> None:
+    run(replace(RECIPE, half=True), tmp_path / "half")
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (trained, tmp_path / "half")]
+    assert sizes[1] < 0.6 * sizes[0]
+    assert "--half" in (tmp_path / "half/README.md").read_text()
+    first = json.loads((tmp_path / "half/evaluation.json").read_text())
+    again = json.loads(json.dumps(reevaluate(tmp_path / "half").to_dict()))
+    assert again["models"] == first["models"]  # the card tells of the weights that were stored
+
+
 def test_the_command_is_on_the_card(trained: Path) -> None:
     command = "medhub train chem/toxicity --data synthetic --architecture dnn --seed 0 --setting epochs=2"
     assert RECIPE.command == command

@@ -109,14 +109,16 @@ def check_splits(subject: Subject) -> None:
 
 def check_metrics(subject: Subject) -> None:
     """Each metric gives perfect scores its best value, and constant scores its chance value."""
+    task, count = subject.task, len(subject.table.label_names)
     network = subject.network(subject.architectures[0])
-    targets = np.asarray(network.features.take(np.arange(SIZE))["labels"])
-    perfect, constant = _perfect(targets, count=len(subject.table.label_names))
-    for name in subject.task.metrics:
-        metric = subject.task.metric(name)
-        _compare(metric, perfect, targets, expected=metric.best, kind="perfect")
+    truths = network.processor.truths(network.features.take(np.arange(SIZE)))
+    own = task.module("metrics") if task.has_module("metrics") else None
+    perfect = own.perfect(truths, count=count) if hasattr(own, "perfect") else _perfect(truths, count=count)
+    for name in task.metrics:
+        metric = task.metric(name)
+        _compare(metric, perfect, truths, expected=metric.best, kind="perfect")
         if metric.chance is not None:
-            _compare(metric, constant, targets, expected=metric.chance, kind="constant")
+            _compare(metric, _constant(truths, count=count), truths, expected=metric.chance, kind="constant")
 
 
 def check_baselines(subject: Subject) -> None:
@@ -151,13 +153,18 @@ def _label_fault(labels: Any, *, count: int) -> str | None:
     return None
 
 
-def _perfect(targets: NDArray, *, count: int) -> tuple[NDArray, NDArray]:
-    """Return scores that agree with the targets entirely, and scores that are the same for every row."""
-    if targets.ndim == 1:
-        perfect = np.eye(count)[targets]
-        return perfect, np.full_like(perfect, 1 / count)
-    perfect = np.nan_to_num(targets.astype(float), nan=0.5)
-    return perfect, np.full_like(perfect, 0.5)
+def _perfect(targets: NDArray, *, count: int) -> NDArray:
+    """Return scores that agree entirely with classes or yes-or-no labels."""
+    if targets.dtype == object:
+        raise CheckFailed(
+            "metrics.py has no perfect(targets, count=...), which gives the scores that agree with targets"
+        )
+    return np.eye(count)[targets] if targets.ndim == 1 else np.nan_to_num(targets.astype(float), nan=0.5)
+
+
+def _constant(targets: NDArray, *, count: int) -> NDArray:
+    """Return scores that are the same for every row."""
+    return np.full((len(targets), count), 1 / count if targets.ndim == 1 else 0.5)
 
 
 def _compare(metric: Metric, scores: NDArray, targets: NDArray, *, expected: float, kind: str) -> None:

@@ -39,7 +39,7 @@ def check_overfit(network: Network) -> None:
     """The network learns eight examples by heart."""
     batch = network.batch(network.varied)
     metric = network.task.metric(network.task.metrics[0])
-    targets = np.asarray(network.features.take(np.array(network.varied))["labels"])
+    truths = network.processor.truths(network.features.take(np.array(network.varied)))
     shares = []
     for learning_rate in (1e-2, 1e-3):
         model = network.model().train()
@@ -48,7 +48,7 @@ def check_overfit(network: Network) -> None:
             losses.append(loss)
             if loss < SHARE * losses[0]:
                 return
-        if metric.compute(network.scores(model.eval(), network.varied), targets) == metric.best:
+        if metric.compute(network.scores(model.eval(), network.varied), truths) == metric.best:
             return
         shares.append(losses[-1] / losses[0])
     raise CheckFailed(

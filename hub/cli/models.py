@@ -27,6 +27,9 @@ def train(
         list[str] | None, typer.Option(help="A training setting, key=value; may be given again.")
     ] = None,
     config: Annotated[list[str] | None, typer.Option(help="A key of the model's config, key=value.")] = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store the weights in 16 bits where that costs nothing.")
+    ] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint, if there is one.")] = True,
     json: Json = False,
 ) -> None:
@@ -38,7 +41,7 @@ def train(
 
     recipe = Recipe(
         task=task, data=data, split=split, architecture=architecture, seed=seed,
-        config=_pairs(config, "--config"), settings=_pairs(setting, "--setting"),
+        config=_pairs(config, "--config"), settings=_pairs(setting, "--setting"), half=half,
     )  # fmt: skip
     data_name = Path(data).stem if data else "default"
     folder = out or Path("runs") / f"{task.replace('/', '-')}-{data_name}-seed{seed}"
@@ -70,6 +73,9 @@ def predict(
     inputs: Annotated[list[str], typer.Argument(help="Files, or values such as SMILES strings.")],
     explain: Annotated[bool, typer.Option(help="Say which parts of an input spoke for the result.")] = False,
     picture: Annotated[Path | None, typer.Option(help="Write the first result's picture to this PNG file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the first result to this file: .json, .png or the task's (.nii.gz ...).")
+    ] = None,
     keep_going: Annotated[bool, typer.Option(help="Report inputs that cannot be used, and predict the rest.")] = False,
     json: Json = False,
 ) -> None:
@@ -94,6 +100,9 @@ def predict(
                 result.to_picture().save(picture)
                 _say(f"wrote {picture}")
                 picture = None
+            if output is not None:
+                _say(f"wrote {result.save(output, source=raws[number - 1])}")
+                output = None
     if json:
         print_json(records)
     else:

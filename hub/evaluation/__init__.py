@@ -5,7 +5,7 @@ report.numbers["auroc"]        # Estimate(value=..., low=..., high=...)
 print(report.to_markdown())
 """
 
-from medhub.evaluation.bootstrap import Estimate, draw_groups, estimate, replicate
+from medhub.evaluation.bootstrap import Estimate, draw_groups, estimate, prepare_examples, replicate
 from medhub.evaluation.calibration import (
     Calibration,
     Coverage,
@@ -34,5 +34,6 @@ __all__ = [
     "measure_coverage",
     "predict_logits",
     "predict_scores",
+    "prepare_examples",
     "replicate",
 ]

@@ -6,13 +6,16 @@ that no split divides is what is drawn (Field and Welsh 2007, "cluster bootstrap
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medhub.metrics import Metric
+
+Examples = dict[Callable[[NDArray, NDArray], tuple[NDArray, ...]] | None, tuple[NDArray, ...]]
+"""Prepared examples by the function that a metric prepares them with."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,7 @@ def draw_groups(groups: Sequence[str], *, replicates: int, seed: int) -> Iterato
 
 
 def replicate(
-    scores: Mapping[str, NDArray],
-    targets: NDArray,
+    models: Mapping[str, Examples],
     *,
     groups: Sequence[str],
     metrics: Sequence[Metric],
@@ -63,18 +65,24 @@ def replicate(
 ) -> NDArray[np.floating]:
     """Return each metric of each model in each replicate, of shape (replicates, models, metrics).
 
+    `models` are what `prepare_examples` made of each model's scores.
     All models are measured on the same draws, so that the difference of two of them has its interval too. A single
     group says nothing about others: no replicate is drawn then.
     """
     if len(set(groups)) < 2:
         replicates = 0
-    values = np.empty((replicates, len(scores), len(metrics)))
+    values = np.empty((replicates, len(models), len(metrics)))
     for i, rows in enumerate(draw_groups(groups, replicates=replicates, seed=seed)):
-        drawn_targets = targets[rows]
-        for j, model_scores in enumerate(scores.values()):
-            drawn = model_scores[rows]
-            values[i, j] = [metric.compute(drawn, drawn_targets) for metric in metrics]
+        for j, prepared in enumerate(models.values()):
+            drawn = {prepare: tuple(column[rows] for column in columns) for prepare, columns in prepared.items()}
+            values[i, j] = [metric.value(drawn[metric.prepare]) for metric in metrics]
     return values
+
+
+def prepare_examples(metrics: Sequence[Metric], scores: NDArray, targets: NDArray) -> Examples:
+    """Return what the metrics are computed from, once for each way in which they prepare it."""
+    first = {metric.prepare: metric for metric in metrics}
+    return {prepare: metric.examples(scores, targets) for prepare, metric in first.items()}
 
 
 def estimate(value: float, replicates: NDArray[np.floating]) -> Estimate:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit, log_softmax, softmax
 
-from medhub.evaluation.scores import predict_logits
+from medhub.evaluation.scores import predict_logits, predict_scores
 from medhub.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -54,12 +54,16 @@ class Coverage:
     """Share of sets that do not hold exactly one answer."""
 
 
-def calibrate(model: MedModel, processor: Processor, validation: Features) -> Calibration:
-    """Fit `temperature` and `conformal_thresholds` of the model's config on prepared validation rows, and set them.
+def calibrate(model: MedModel, processor: Processor, validation: Features) -> Calibration | str | None:
+    """Fit on prepared validation rows what makes the model's scores mean what they say, and set it in its config.
 
-    Those rows also chose the checkpoint, so the measured coverage on the test rows is what counts.
+    For classes and yes-or-no labels that is `temperature` and `conformal_thresholds`. What other tasks fit, their
+    processor knows (`Processor.calibrate`); returned is then its sentence for the card. The rows also chose the
+    checkpoint, so what is measured on the test rows is what counts.
     """
     config = model.config
+    if config.problem_type is None:
+        return processor.calibrate(*predict_scores(model, validation, processor), config)
     logits, targets = predict_logits(model, validation, processor)
     config.temperature = fit_temperature(logits, targets)
     before, scores = probabilities(logits, targets), probabilities(logits / config.temperature, targets)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medhub.errors import BrokenPlugin
-from medhub.evaluation.bootstrap import estimate, replicate
+from medhub.evaluation.bootstrap import Examples, estimate, prepare_examples, replicate
 from medhub.evaluation.calibration import Coverage, measure_coverage
 from medhub.evaluation.report import EXAMPLES, POSITIVE, Difference, Report, code_version
 from medhub.evaluation.scores import predict_scores
@@ -50,8 +50,11 @@ def evaluate(
         all_scores |= score_baselines(task, splits, like=scores, seed=seed)
     metrics = [task.metric(name) for name in task.metrics]
     groups = splits.test["group"]
-    values = {name: [metric.compute(each, targets) for metric in metrics] for name, each in all_scores.items()}
-    replicates = replicate(all_scores, targets, groups=groups, metrics=metrics, replicates=bootstrap, seed=seed)
+    examples = {name: prepare_examples(metrics, each, targets) for name, each in all_scores.items()}
+    values = {
+        name: [metric.value(prepared[metric.prepare]) for metric in metrics] for name, prepared in examples.items()
+    }
+    replicates = replicate(examples, groups=groups, metrics=metrics, replicates=bootstrap, seed=seed)
     models = {
         name: {metric.name: estimate(values[name][j], replicates[:, i, j]) for j, metric in enumerate(metrics)}
         for i, name in enumerate(values)
@@ -72,7 +75,7 @@ def evaluate(
         models=models,
         lower_is_better=tuple(metric.name for metric in metrics if not metric.higher_is_better),
         difference=compare({name: each[0] for name, each in values.items()}, replicates[:, :, 0], metric=metrics[0]),
-        labels=measure_labels(scores, targets, metrics=metrics, names=splits.label_names),
+        labels=measure_labels(scores, targets, examples[network], metrics=metrics, names=splits.label_names),
         coverage=_coverage(scores, targets, model.config, names=splits.label_names),
     )
 
@@ -106,20 +109,33 @@ def compare(values: dict[str, float], replicates: NDArray, *, metric: Metric) ->
 
 
 def measure_labels(
-    scores: NDArray, targets: NDArray, *, metrics: list[Metric], names: tuple[str, ...]
+    scores: NDArray, targets: NDArray, examples: Examples, *, metrics: list[Metric], names: tuple[str, ...]
 ) -> dict[str, dict[str, float | None]] | None:
-    """Return the metrics of each label of a multi-label task; None for a task of another kind."""
-    if targets.ndim != 2 or targets.shape != scores.shape or len(names) != targets.shape[1]:
-        return None
-    labels: dict[str, dict[str, float | None]] = {}
-    for j, name in enumerate(names):
-        known = ~np.isnan(targets[:, j])
-        score, truth = scores[known, j : j + 1], targets[known, j : j + 1]
-        labels[name] = {EXAMPLES: int(known.sum()), POSITIVE: int(truth.sum())}
-        for metric in metrics:
-            value = metric.compute(score, truth)
-            labels[name][metric.name] = None if np.isnan(value) else float(value)
-    return labels
+    """Return the metrics of each label: of yes-or-no labels all, with their counts, else those that know labels.
+
+    None for a task without such labels.
+    """
+    if targets.ndim == 2 and targets.shape == scores.shape and len(names) == targets.shape[1]:
+        return {
+            name: _measure_column(scores[:, j : j + 1], targets[:, j : j + 1], metrics) for j, name in enumerate(names)
+        }
+    by_metric = {metric.name: metric.labels(examples[metric.prepare]) for metric in metrics}
+    known = {name: values for name, values in by_metric.items() if values is not None}
+    return {
+        name: {metric: _defined(values[j]) for metric, values in known.items()} for j, name in enumerate(names) if known
+    } or None
+
+
+def _measure_column(scores: NDArray, targets: NDArray, metrics: list[Metric]) -> dict[str, float | None]:
+    """Return the metrics of one yes-or-no label, its known examples, and how many of them are positive."""
+    known = ~np.isnan(targets[:, 0])
+    score, truth = scores[known], targets[known]
+    counts: dict[str, float | None] = {EXAMPLES: int(known.sum()), POSITIVE: int(truth.sum())}
+    return counts | {metric.name: _defined(metric.compute(score, truth)) for metric in metrics}
+
+
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _coverage(scores: NDArray, targets: NDArray, config: MedConfig, *, names: tuple[str, ...]) -> Coverage | None:

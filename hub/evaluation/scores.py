@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from medhub.modeling import MedModel
     from medhub.processing import Processor
 
+LABELS = "labels"
+"""The column of the targets, which the model must not see here."""
+
 
 def predict_scores(
     model: MedModel, features: Features, processor: Processor, *, batch_size: int = 256
 ) -> tuple[NDArray, NDArray]:
-    """Return (scores, targets) of prepared rows, both in row order.
+    """Return (scores, truths) of prepared rows, both in row order.
 
-    Scores are `processor.scores` with the first axis the row; targets are the column `labels`. Rows of differing shape
-    come as arrays of objects, one array a row. The network answers in evaluation mode, on the device where it is, and
-    is left in the mode in which it was found. Raises WeightsError when a score is not a number.
+    They are what `processor.scores` and `processor.truths` return, with the first axis the row. The network answers in
+    evaluation mode, on the device where it is, and is left in the mode in which it was found. Raises WeightsError when
+    a score is not a number.
     """
 
     def read(outputs: ModelOutput) -> NDArray:
@@ -51,20 +54,21 @@ def _predict(
     *,
     processor: Processor,
     batch_size: int,
-    read: Callable[[ModelOutput], NDArray | Sequence[NDArray]],
+    read: Callable[[ModelOutput], NDArray],
 ) -> tuple[NDArray, NDArray]:
     # rows of like length stand together, so that little is padded
     order = np.arange(len(features)) if features.lengths is None else np.argsort(features.lengths, kind="stable")
-    values, targets = [], []
+    values, truths = [], []
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
             for start in range(0, len(order), batch_size):
-                columns = dict(features.take(order[start : start + batch_size]))
-                targets.append(_rows(columns.pop("labels")))
-                batch = {name: tensor.to(model.device) for name, tensor in processor.collate(columns).items()}
-                values.append(_rows(read(model(**batch))))
+                columns = features.take(order[start : start + batch_size])
+                truths.append(processor.truths(columns))
+                inputs = {name: column for name, column in columns.items() if name != LABELS}
+                batch = {name: tensor.to(model.device) for name, tensor in processor.collate(inputs).items()}
+                values.append(read(model(**batch)))
     finally:
         model.train(was_training)
     if any(value.dtype.kind == "f" and np.isnan(value).any() for value in values):
@@ -73,14 +77,4 @@ def _predict(
             "diverged; train it with a lower learning rate or with gradient clipping"
         )
     back = np.argsort(order)
-    return np.concatenate(values)[back], np.concatenate(targets)[back]
-
-
-def _rows(values: NDArray | Sequence[NDArray]) -> NDArray:
-    """Return an array whose first axis is the row, of objects where the rows differ in shape."""
-    if isinstance(values, np.ndarray):
-        return values
-    rows = np.empty(len(values), dtype=object)
-    for i, value in enumerate(values):
-        rows[i] = value
-    return rows
+    return np.concatenate(values)[back], np.concatenate(truths)[back]

@@ -8,9 +8,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.utils import ModelOutput
 
 from medhub.errors import MedHubError
 from medhub.modeling import MedModel
+
+Read = Callable[[ModelOutput], Tensor]
+"""Makes of a model's output one figure a label, (batch, labels)."""
+
+
+def _logits(outputs: ModelOutput) -> Tensor:
+    return outputs["logits"]
 
 
 def integrated_gradients(
@@ -22,49 +30,57 @@ def integrated_gradients(
     layer: nn.Module | None = None,
     baseline: Tensor | None = None,
     steps: int = 32,
+    read: Read = _logits,
 ) -> Tensor:
     """Return the attribution of `batch[name]` to output `label`, of the same shape (batch, ...).
 
     With `layer` (an embedding, for inputs that are indices) the attribution is that of the layer's output, of shape
     (batch, ..., width). `baseline` is the input that says nothing: zeros unless given. The attributions of an example
-    sum to the difference between its logit and the baseline's, up to the integration error of `steps`.
+    sum to the difference between its logit and the baseline's, up to the integration error of `steps`. `read` takes
+    the figures of labels from an output whose `logits` are of another shape.
     """
     captum = _captum()
     inputs = batch[name]
     with _evaluating(model):
         method: object
         if layer is None:
-            method = captum.IntegratedGradients(_logits_of(model, batch, name))
+            method = captum.IntegratedGradients(_figures(model, batch, name, read))
             inputs = inputs.float()
         else:
-            method = captum.LayerIntegratedGradients(_logits_of(model, batch, name), layer)
+            method = captum.LayerIntegratedGradients(_figures(model, batch, name, read), layer)
         baseline = torch.zeros_like(inputs) if baseline is None else baseline
         return method.attribute(  # type: ignore[attr-defined]
             inputs, baselines=baseline, target=label, n_steps=steps, internal_batch_size=max(len(inputs), 64)
         ).detach()
 
 
-def grad_cam(model: MedModel, batch: dict[str, Tensor], *, name: str, label: int, layer: nn.Module) -> Tensor:
-    """Return where a convolutional `layer` looked for output `label`: (batch, 1, *spatial of `batch[name]`), >= 0."""
+def grad_cam(
+    model: MedModel, batch: dict[str, Tensor], *, name: str, label: int, layer: nn.Module, read: Read = _logits
+) -> Tensor:
+    """Return where a convolutional `layer` looked for output `label`: (maps, 1, *spatial of `batch[name]`), >= 0.
+
+    There is a map an example, or, of a layer that sees the slices of a volume one by one, a map a slice. `read` is that
+    of `integrated_gradients`.
+    """
     captum = _captum()
     inputs = batch[name]
     with _evaluating(model):
-        method = captum.LayerGradCam(_logits_of(model, batch, name), layer)
+        method = captum.LayerGradCam(_figures(model, batch, name, read), layer)
         coarse = method.attribute(inputs, target=label, relu_attributions=True).detach()
     mode = {3: "linear", 4: "bilinear", 5: "trilinear"}[coarse.ndim]
-    return nn.functional.interpolate(coarse, size=inputs.shape[2:], mode=mode, align_corners=False)
+    return nn.functional.interpolate(coarse, size=inputs.shape[2 - coarse.ndim :], mode=mode, align_corners=False)
 
 
-def _logits_of(model: MedModel, batch: dict[str, Tensor], name: str) -> Callable[[Tensor], Tensor]:
+def _figures(model: MedModel, batch: dict[str, Tensor], name: str, read: Read) -> Callable[[Tensor], Tensor]:
     """Make a function of the one tensor; the batch's others are repeated as Captum stacks its integration steps."""
     others = {key: value for key, value in batch.items() if key not in (name, "labels")}
 
-    def logits(inputs: Tensor) -> Tensor:
+    def figures(inputs: Tensor) -> Tensor:
         repeats = len(inputs) // len(batch[name])
         repeated = {key: value.repeat(repeats, *[1] * (value.ndim - 1)) for key, value in others.items()}
-        return model(**{name: inputs}, **repeated)["logits"]
+        return read(model(**{name: inputs}, **repeated))
 
-    return logits
+    return figures
 
 
 @contextmanager

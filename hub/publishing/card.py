@@ -51,7 +51,7 @@ def write_card(
     settings: Mapping[str, Any],
     outcome: Mapping[str, Any],
     train_command: str,
-    calibration: Calibration | None = None,
+    calibration: Calibration | str | None = None,
     licence: str = "apache-2.0",
 ) -> Path:
     """Write README.md, evaluation.json and .eval_results/ into a model folder that holds config.json and the weights.

@@ -50,8 +50,10 @@ def loading(task: Task, *, name: str) -> str:
     return fenced(f"pip install 'medhub{extra}'", "bash") + "\n\n" + fenced("\n".join(lines), "python")
 
 
-def calibration(config: MedConfig, *, fitted: Calibration | None, coverage: Coverage | None) -> str:
+def calibration(config: MedConfig, *, fitted: Calibration | str | None, coverage: Coverage | None) -> str:
     """Say what was done so that probabilities mean what they say, and how often conformal sets held the truth."""
+    if isinstance(fitted, str):  # the task's own sentence
+        return fitted
     if config.conformal_thresholds is None:
         return "The probabilities were not calibrated: take them as an order, not as frequencies."
     said = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medhub.evaluation import Estimate, draw_groups, estimate, replicate
+from medhub.evaluation import Estimate, draw_groups, estimate, prepare_examples, replicate
 from medhub.metrics import METRICS, Metric
 
 MEAN = Metric("mean", lambda scores, targets: float(scores.mean()), best=1.0)
@@ -18,7 +18,9 @@ def width(number: Estimate) -> float:
 
 
 def mean_with_interval(values: np.ndarray, groups: list[str], seed: int = 0) -> Estimate:
-    replicates = replicate({"model": values}, values, groups=groups, metrics=[MEAN], replicates=200, seed=seed)
+    replicates = replicate(
+        {"model": prepare_examples([MEAN], values, values)}, groups=groups, metrics=[MEAN], replicates=200, seed=seed
+    )
     return estimate(values.mean(), replicates[:, 0, 0])
 
 
@@ -60,7 +62,12 @@ def test_replicates_that_cannot_tell_are_left_out_and_counted() -> None:
     targets = np.array([0] * 11 + [1])
     scores = np.eye(2)[targets]
     groups = [str(i) for i in range(12)]
-    values = replicate({"net": scores}, targets, groups=groups, metrics=[METRICS["auroc"]], replicates=400)
+    values = replicate(
+        {"net": prepare_examples([METRICS["auroc"]], scores, targets)},
+        groups=groups,
+        metrics=[METRICS["auroc"]],
+        replicates=400,
+    )
     number = estimate(1.0, values[:, 0, 0])
     # a draw of 12 misses the one positive row with probability (11/12) ** 12
     assert number.undefined / 400 == pytest.approx((11 / 12) ** 12, abs=0.08)
@@ -68,7 +75,9 @@ def test_replicates_that_cannot_tell_are_left_out_and_counted() -> None:
 
 
 def test_one_group_or_no_value_gives_no_interval() -> None:
-    values = replicate({"net": np.ones(5)}, np.ones(5), groups=["one patient"] * 5, metrics=[MEAN])
+    values = replicate(
+        {"net": prepare_examples([MEAN], np.ones(5), np.ones(5))}, groups=["one patient"] * 5, metrics=[MEAN]
+    )
     assert estimate(1.0, values[:, 0, 0]) == Estimate(1.0)
     assert str(estimate(1.0, values[:, 0, 0])) == "1.000"
     assert estimate(float("nan"), np.array([np.nan, 1.0])) == Estimate(None, undefined=1)
@@ -78,5 +87,10 @@ def test_all_models_are_measured_on_the_same_draws() -> None:
     random = np.random.default_rng(2)
     scores = random.random(50)
     models, groups = {"net": scores, "baseline": scores - 0.1}, [str(i) for i in range(50)]
-    values = replicate(models, scores, groups=groups, metrics=[MEAN], replicates=50)
+    values = replicate(
+        {name: prepare_examples([MEAN], each, scores) for name, each in models.items()},
+        groups=groups,
+        metrics=[MEAN],
+        replicates=50,
+    )
     assert values[:, 0] - values[:, 1] == pytest.approx(0.1)

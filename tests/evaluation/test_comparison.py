@@ -10,9 +10,9 @@ import pytest
 
 from medhub.data import Splits, prepare
 from medhub.errors import BrokenPlugin, LoadError
-from medhub.evaluation import Report, calibrate, evaluate
+from medhub.evaluation import Report, calibrate, evaluate, prepare_examples
 from medhub.evaluation.comparison import compare, measure_labels
-from medhub.metrics import METRICS
+from medhub.metrics import METRICS, Metric
 from medhub.modeling import MedModel
 from medhub.processing import Processor
 from medhub.registry import Task
@@ -104,12 +104,26 @@ def test_a_difference_whose_interval_holds_zero_decides_nothing() -> None:
 def test_each_label_is_measured_on_its_known_rows() -> None:
     targets = np.array([[1, 0], [0, np.nan], [1, np.nan], [0, 0]])
     scores = np.array([[0.9, 0.2], [0.1, 0.3], [0.2, 0.9], [0.3, 0.1]])
-    labels = measure_labels(scores, targets, metrics=[METRICS["auroc"], METRICS["accuracy"]], names=("liver", "heart"))
+    metrics = [METRICS["auroc"], METRICS["accuracy"]]
+    labels = measure_labels(scores, targets, {}, metrics=metrics, names=("liver", "heart"))
     assert labels == {
         "liver": {"examples": 4, "positive": 2, "auroc": 0.75, "accuracy": 0.75},
         "heart": {"examples": 2, "positive": 0, "auroc": None, "accuracy": 1.0},
     }
-    assert measure_labels(scores, np.array([1, 0, 1, 0]), metrics=[METRICS["auroc"]], names=("no", "yes")) is None
+    classes = np.array([1, 0, 1, 0])
+    examples = prepare_examples(metrics, scores, classes)
+    assert measure_labels(scores, classes, examples, metrics=metrics, names=("no", "yes")) is None
+
+
+def test_a_metric_that_knows_labels_is_reported_label_by_label() -> None:
+    found = Metric(
+        "found", lambda shares: shares.mean(axis=0), best=1.0, prepare=lambda s, t: (s == t,), per_label=True
+    )
+    scores, truths = np.array([[1, 2], [1, 2], [0, 2]]), np.array([[1, 2], [1, 0], [1, 0]])
+    examples = prepare_examples([found], scores, truths)
+    assert found.compute(scores, truths) == pytest.approx((2 / 3 + 1 / 3) / 2)
+    labels = measure_labels(scores, truths[:, 0], examples, metrics=[found], names=("cell", "nucleus"))
+    assert labels == {"cell": {"found": pytest.approx(2 / 3)}, "nucleus": {"found": pytest.approx(1 / 3)}}
 
 
 def test_a_label_that_looks_like_markup_stays_text(report: Report) -> None:
