@@ -8,5 +8,7 @@ if __name__ != "medhub.plugins":
 
 PLUGINS = {
     "imaging/classification": "imaging.classification",
+    "imaging/detection": "imaging.detection",
+    "imaging/segmentation": "imaging.segmentation",
     "chem/toxicity": "chem.toxicity",
 }

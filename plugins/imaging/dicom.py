@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from medhub.errors import InputError
 
 from .image import Image, usual_range
+from .planes import Stack, functional_group, stack_frames, stack_series
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -26,67 +28,76 @@ def is_dicom(data: bytes) -> bool:
     return data[128:132] == b"DICM"
 
 
-def parse_dicom(data: bytes, source: str) -> Dataset:
-    """Parse a file's bytes; raise InputError when they are no DICOM or are damaged."""
+def parse_dicom(data: bytes, source: str, *, pixels: bool = True) -> Dataset:
+    """Parse a file's bytes, or what stands before the pixels; raise InputError when they are not DICOM or damaged."""
     from pydicom import dcmread
 
     try:
-        return dcmread(io.BytesIO(data))
+        return dcmread(io.BytesIO(data), stop_before_pixels=not pixels)
     except Exception as error:  # pydicom raises whatever its parser stumbles over in a damaged file
         raise InputError(f"{source} cannot be read as DICOM: {_reason(error)}; {_CUT_OFF}") from error
 
 
 def from_dicom(dataset: Dataset, source: str = "DICOM") -> Image:
-    """Return the image of one DICOM file, of one or several frames.
+    """Return the image of one DICOM file, of one or several frames; those of an enhanced file by their place.
 
     Stored values are rescaled to their unit (PS3.3 C.11.1); `black` and `white` come from the file's window, and a VOI
     table or a sigmoid window is applied (C.11.2); MONOCHROME1 is inverted, so that white is always dense. Raises
-    InputError when the file holds no image, or one that cannot be decoded.
+    InputError when the file holds no image, or one that cannot be decoded, and for frames that make no volume.
     """
     frames = _frames(dataset, source)
-    black, white = frames.window or usual_range(frames.pixels[frames.known])
-    pixels = np.float32(black + white) - frames.pixels if frames.inverted else frames.pixels
-    spacing = _spacing(dataset, between_slices=len(pixels) > 1)
-    modality = _text(dataset, "Modality")
-    return Image(pixels=pixels, black=black, white=white, source=source, modality=modality, spacing=spacing)
+    return _image([frames], stack_frames(dataset, source, frames=len(frames.values)), source, dataset)
 
 
 def from_series(datasets: Sequence[Dataset], names: Sequence[str], source: str) -> Image:
     """Return the volume of a series' files, one slice each, in the order of their place in the patient.
 
     `names` are the files', for errors. Slices run along the normal of their plane: for axial ones from feet to head.
-    Raises InputError when the files belong to several series, differ in size or orientation, or two share a place.
+    Raises InputError when the files belong to several series, do not lie evenly behind each other, or differ in size.
     """
-    series = {str(dataset.get("SeriesInstanceUID", "")) for dataset in datasets}
-    if len(series) > 1:
-        raise InputError(f"{source} holds {len(datasets)} files of {len(series)} series; keep one series a folder")
-    places = _places(datasets, source)
-    order = np.argsort(places, kind="stable")
-    slices = [from_dicom(datasets[i], names[i]) for i in order]
-    if odd := next((s for s in slices if s.pixels.shape != slices[0].pixels.shape or s.slices != 1), None):
-        raise InputError(
-            f"{odd.source} has the shape {odd.pixels.shape}, but {slices[0].source} of the same series has "
-            f"{slices[0].pixels.shape}; leave out what is not one slice of the volume"
-        )
-    # scanners may write another window into every slice, but a volume has one scale
-    middle = slices[len(slices) // 2]
-    in_plane = middle.spacing and middle.spacing[-2:]
-    gap = float(np.median(np.diff(places[order]))) if len(slices) > 1 else 0.0
-    return Image(
-        pixels=np.concatenate([s.pixels for s in slices]), black=middle.black, white=middle.white, source=source,
-        modality=middle.modality, spacing=(gap, *in_plane) if in_plane else None,
-    )  # fmt: skip
+    stack = stack_series(datasets, names, source)
+    slices = [_frames(dataset, name) for dataset, name in zip(datasets, names, strict=True)]
+    shapes = [frames.values.shape for frames in slices]
+    usual, _ = Counter(shapes).most_common(1)[0]
+    for name, shape in zip(names, shapes, strict=True):
+        if shape != usual or shape[0] != 1:
+            raise InputError(
+                f"{name} has the shape {shape}, but others of the same series have {usual}; leave out what is not one "
+                "slice of the volume"
+            )
+    if len({frames.inverted for frames in slices}) > 1:
+        raise InputError(f"{source} mixes MONOCHROME1 and MONOCHROME2; keep one kind of picture a folder")
+    return _image(slices, stack, source, datasets[0])
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Frames:
-    """Decoded pixels (frames, rows, columns, samples) and how they are meant to be shown."""
+    """Decoded pixels in their unit (frames, rows, columns, samples) and how they are meant to be shown."""
 
-    pixels: NDArray[np.float32]
+    values: NDArray[np.float32]
     known: NDArray[np.bool_]
     """False where the scanner saw nothing and padded the square picture."""
-    window: tuple[float, float] | None
+    voi: list[Dataset]
+    """What holds each frame's window or table, if any does."""
+    screen: tuple[float, float] | None
+    """What is black and white in pixels that were made for a screen."""
     inverted: bool
+
+
+def _image(parts: list[_Frames], stack: Stack, source: str, dataset: Dataset) -> Image:
+    """Put frames in order and choose how they are shown."""
+    values = np.concatenate([part.values for part in parts])[stack.order]
+    known = np.concatenate([part.known for part in parts])[stack.order]
+    voi = [holder for part in parts for holder in part.voi]
+    try:
+        values, window = _shown(values, [voi[i] for i in stack.order] if voi else [])
+    except Exception as error:  # pydicom raises whatever it stumbles over in an incomplete table
+        raise InputError(f"{source}: its window cannot be applied: {_reason(error)}; {_CUT_OFF}") from error
+    black, white = window or parts[0].screen or usual_range(values[known])
+    return Image(
+        pixels=np.float32(black + white) - values if parts[0].inverted else values, black=black, white=white,
+        source=source, modality=_text(dataset, "Modality"), spacing=stack.spacing, affine=stack.affine,
+    )  # fmt: skip
 
 
 def _frames(dataset: Dataset, source: str) -> _Frames:
@@ -107,87 +118,65 @@ def _frames(dataset: Dataset, source: str) -> _Frames:
         raise InputError(f"{source}: the pixels cannot be decoded: {_reason(error)}; {cure}") from error
     colours = stored.reshape(-1, dataset.Rows, dataset.Columns, stored.shape[-1])[..., :3]
     return _Frames(
-        pixels=colours.astype(np.float32), known=np.ones(colours.shape, bool),
-        window=(0.0, float(np.iinfo(stored.dtype).max)), inverted=False,
+        values=colours.astype(np.float32), known=np.ones(colours.shape, bool), voi=[],
+        screen=(0.0, float(np.iinfo(stored.dtype).max)), inverted=False,
     )  # fmt: skip
 
 
 def _grey_frames(dataset: Dataset, stored: NDArray) -> _Frames:
     from pydicom.pixels import apply_modality_lut
 
-    planes, window = [], None
+    planes, as_stored = [], stored.dtype == np.uint8
     for number, frame in enumerate(stored):
-        transformation = _macro(dataset, "PixelValueTransformationSequence", number)
-        values, own = _shown(apply_modality_lut(frame, transformation), _macro(dataset, "FrameVOILUTSequence", number))
-        window = window or own  # a volume has one scale, whatever window each of its frames names
+        values = apply_modality_lut(frame, functional_group(dataset, "PixelValueTransformationSequence", number))
+        as_stored &= values is frame
         planes.append(values.astype(np.float32))
-        unchanged = values is frame
-        if window is None and unchanged and stored.dtype == np.uint8:  # pixels for a screen, as ultrasound has them
-            window = (0.0, float(2**dataset.BitsStored - 1))
     padding = dataset.get("PixelPaddingValue")
     known = np.ones(stored.shape, bool) if padding is None else stored != padding
     return _Frames(
-        pixels=np.stack(planes), known=known if known.any() else ~known, window=window,
+        values=np.stack(planes), known=known if known.any() else ~known,
+        voi=[functional_group(dataset, "FrameVOILUTSequence", number) for number in range(len(stored))],
+        screen=(0.0, float(2**dataset.BitsStored - 1)) if as_stored else None,  # as ultrasound has them
         inverted=dataset.PhotometricInterpretation == "MONOCHROME1",
     )  # fmt: skip
 
 
-def _shown(values: NDArray, voi: Dataset) -> tuple[NDArray, tuple[float, float] | None]:
-    """Return values, and the two of them that are shown black and white, by a VOI table or window; None without one.
+def _shown(
+    values: NDArray[np.float32], voi: Sequence[Dataset]
+) -> tuple[NDArray[np.float32], tuple[float, float] | None]:
+    """Return slices, and the two values that are shown black and white, by a VOI table or window; None without one.
 
-    A linear window leaves the values as they are, in their unit; a table or a sigmoid changes them.
+    Scanners may write another window into every slice, but a volume has one scale: that of the slice nearest the
+    middle. A linear window leaves the values as they are, in their unit; a table or a sigmoid changes them.
     """
+    for place in np.argsort(abs(np.arange(len(voi)) - len(voi) // 2), kind="stable"):
+        if voi[place].get("VOILUTSequence"):
+            return _looked_up(values, voi[place])
+        centre, width = (_first(voi[place].get(name)) for name in ("WindowCenter", "WindowWidth"))
+        if centre is not None and width is not None and width > 0:
+            return _windowed(values, centre, width, voi[place].get("VOILUTFunction") or "LINEAR")
+    return values, None
+
+
+def _looked_up(values: NDArray[np.float32], voi: Dataset) -> tuple[NDArray[np.float32], tuple[float, float]]:
     from pydicom.pixels import apply_voi
 
-    if table := voi.get("VOILUTSequence"):
-        entries, first, _ = table[0].LUTDescriptor
-        ends = np.array([first, first + (entries or 2**16) - 1])  # 0 stands for 65,536 (PS3.3 C.11.2.1.1)
-        black, white = sorted(map(float, apply_voi(ends, voi)))
-        return apply_voi(values.round().astype(np.int64).clip(*ends), voi), (black, white)
-    centre, width = (_first(voi.get(name)) for name in ("WindowCenter", "WindowWidth"))
-    if centre is None or width is None or width <= 0:
-        return values, None
-    function = voi.get("VOILUTFunction") or "LINEAR"
+    entries, first, _ = voi.VOILUTSequence[0].LUTDescriptor
+    ends = np.array([first, first + (entries or 2**16) - 1])  # 0 stands for 65,536 (PS3.3 C.11.2.1.1)
+    black, white = sorted(map(float, apply_voi(ends, voi)))
+    return apply_voi(values.round().astype(np.int64).clip(*ends), voi).astype(np.float32), (black, white)
+
+
+def _windowed(
+    values: NDArray[np.float32], centre: float, width: float, function: str
+) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    from scipy.special import expit
+
     if function == "SIGMOID":
-        return 1 / (1 + np.exp(-4 * (values - centre) / width)), (0.0, 1.0)
+        return expit(4 * (values - np.float32(centre)) / np.float32(width)), (0.0, 1.0)
     if function == "LINEAR":  # it counts in whole steps, LINEAR_EXACT does not (PS3.3 C.11.2.1.2.1)
         centre, width = centre - 0.5, max(width - 1, 1e-3)  # width 1 is a threshold
     return values, (centre - width / 2, centre + width / 2)
-
-
-def _macro(dataset: Dataset, sequence: str, frame: int) -> Dataset:
-    """Return what holds a frame's values: its own or the shared functional group of an enhanced file, or the file."""
-    for groups, number in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
-        items = dataset.get(groups) or []
-        if number < len(items) and sequence in items[number]:
-            return items[number][sequence][0]
-    return dataset
-
-
-def _spacing(dataset: Dataset, *, between_slices: bool) -> tuple[float, ...] | None:
-    measures = _macro(dataset, "PixelMeasuresSequence", 0)
-    in_plane = measures.get("PixelSpacing") or measures.get("ImagerPixelSpacing")
-    between = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness")
-    if not in_plane or (between_slices and not between):
-        return None
-    return (*([float(between)] if between_slices else []), *map(float, in_plane))
-
-
-def _places(datasets: Sequence[Dataset], source: str) -> NDArray[np.floating]:
-    """Return each slice's place along the normal of the slices' common plane, in millimetres (PS3.3 C.7.6.2.1.1)."""
-    for name in ("ImagePositionPatient", "ImageOrientationPatient"):
-        if not all(dataset.get(name) for dataset in datasets):
-            raise InputError(
-                f"{source}: a file lacks {name}, so that the order of slices is unknown; leave out what is no slice"
-            )
-    planes = np.array([dataset.ImageOrientationPatient for dataset in datasets], dtype=float)
-    if not np.allclose(planes, planes[0], atol=1e-3):
-        raise InputError(f"{source} holds slices of several orientations; leave out localisers and other planes")
-    normal = np.cross(planes[0, :3], planes[0, 3:])
-    places = np.array([dataset.ImagePositionPatient for dataset in datasets], dtype=float) @ normal
-    if len(np.unique(places.round(3))) < len(places):
-        raise InputError(f"{source} holds two slices at one place; keep one time point or contrast a folder")
-    return places
 
 
 def _first(value: Any) -> float | None:

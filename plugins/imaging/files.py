@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from .dicom import from_dicom, from_series, is_dicom, parse_dicom
 from .image import Image
 from .nifti import decode_nifti, is_nifti
 from .pictures import decode_picture, from_array, from_pillow
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 
 def read_image(raw: Any) -> Image:
@@ -26,25 +29,50 @@ def read_image(raw: Any) -> Image:
     """
     if isinstance(raw, Image):
         return raw
-    if isinstance(raw, str | os.PathLike) and os.path.isdir(raw):
-        return _read_folder(Path(raw))
-    if isinstance(raw, Sequence) and not isinstance(raw, str | bytes):
+    if _is_folder(raw):
+        return _volume(*read_dicom(raw))
+    if _is_list(raw):
         return _read_slices(raw)
     if isinstance(raw, np.ndarray):
         return from_array(raw)
-    if (file := _file(raw)) is not None:
-        return _decode(*file)
-    return _from_object(raw)
+    return _decode(*_entry(raw))
 
 
-def _decode(data: bytes, source: str) -> Image:
-    if not data:
+def read_dicom(raw: Any, *, pixels: bool = True) -> tuple[list[Dataset], list[str], str]:
+    """Return the data sets of a DICOM file, a series' folder or a list of its files, their names, and one name for all.
+
+    Without `pixels` only what stands before them is kept. Raises InputError for what is not DICOM throughout.
+    """
+    if _is_list(raw) and len(raw) == 1:
+        return read_dicom(raw[0], pixels=pixels)
+    if _is_folder(raw):
+        entries, source = _dicom_files(Path(raw)), Path(raw).name
+    elif _is_list(raw):
+        entries, source = [_entry(one) for one in raw], f"series of {len(raw)} files"
+    else:
+        entries = [_entry(raw)]
+        source = entries[0][1]
+    if not entries or not all(map(_is_dicom, entries)):
+        raise InputError(f"{source} is not DICOM throughout; give one DICOM file, or the files of one series")
+    return *_parse(entries, pixels=pixels), source
+
+
+def _decode(thing: Any, source: str) -> Image:
+    """Return the image in a file's bytes, or in an object of Pillow's or pydicom's."""
+    if not isinstance(thing, bytes):
+        return _from_object(thing)
+    if not thing:
         raise InputError(f"{source} is empty; copy it again")
-    if is_dicom(data):
-        return from_dicom(parse_dicom(data, source), source)
-    if is_nifti(data):
-        return decode_nifti(data, source)
-    return decode_picture(data, source)
+    if is_dicom(thing):
+        return from_dicom(parse_dicom(thing, source), source)
+    if is_nifti(thing):
+        return decode_nifti(thing, source)
+    return decode_picture(thing, source)
+
+
+def _entry(raw: Any) -> tuple[Any, str]:
+    """Return the bytes and the name of what stands for a file; anything else as it is, named for its kind."""
+    return _file(raw) or (raw, type(raw).__name__)
 
 
 def _file(raw: Any) -> tuple[bytes, str] | None:
@@ -66,25 +94,17 @@ def _file(raw: Any) -> tuple[bytes, str] | None:
         raise InputError(f"{str(path)[:200]!r} cannot be read: {reason}; check the path") from error
 
 
-def _read_folder(folder: Path) -> Image:
-    """Read a folder's DICOM files as one series; what is no DICOM (notes, previews) is left out."""
-    files = [file for path in sorted(folder.iterdir()) if path.is_file() and (file := _file(path))]
-    slices = [(data, name) for data, name in files if is_dicom(data) and name.upper() != "DICOMDIR"]
-    if not slices:
-        raise InputError(f"the folder {folder.name} holds no DICOM file; give a folder with one series, or one file")
-    return _series(slices, folder.name)
-
-
 def _read_slices(raws: Sequence[Any]) -> Image:
     """Read a list: DICOM files by their place in the patient, other pictures in the order given."""
     if len(raws) == 1:
         return read_image(raws[0])
     if not raws:
         raise InputError("the list of slices is empty; give at least one image")
-    files = [_file(raw) for raw in raws]
-    if all(file is not None and is_dicom(file[0]) for file in files):
-        return _series([file for file in files if file is not None], f"series of {len(files)} files")
-    slices = [read_image(raw) if file is None else _decode(*file) for raw, file in zip(raws, files, strict=True)]
+    entries = [_entry(raw) for raw in raws]
+    if all(map(_is_dicom, entries)):
+        return _volume(*_parse(entries), f"series of {len(entries)} files")
+    pairs = zip(raws, entries, strict=True)
+    slices = [read_image(raw) if raw is thing else _decode(thing, name) for raw, (thing, name) in pairs]
     first = slices[0]
     for image in slices:
         if image.pixels.shape != first.pixels.shape or image.modality != first.modality:
@@ -98,10 +118,42 @@ def _read_slices(raws: Sequence[Any]) -> Image:
     )  # fmt: skip
 
 
-def _series(files: Sequence[tuple[bytes, str]], source: str) -> Image:
-    names = [name for _, name in files]
-    datasets = [parse_dicom(data, name) for data, name in files]
-    return from_dicom(datasets[0], names[0]) if len(files) == 1 else from_series(datasets, names, source)
+def _dicom_files(folder: Path) -> list[tuple[Any, str]]:
+    """Return a folder's DICOM files, to be one series; what is no DICOM (notes, previews) is left out."""
+    entries = [_entry(path) for path in sorted(folder.iterdir()) if path.is_file()]
+    slices = [entry for entry in entries if _is_dicom(entry) and entry[1].upper() != "DICOMDIR"]
+    if not slices:
+        raise InputError(f"the folder {folder.name} holds no DICOM file; give a folder with one series, or one file")
+    return slices
+
+
+def _parse(entries: Sequence[tuple[Any, str]], *, pixels: bool = True) -> tuple[list[Dataset], list[str]]:
+    datasets, names = [], []
+    for thing, name in entries:
+        datasets.append(parse_dicom(thing, name, pixels=pixels) if isinstance(thing, bytes) else thing)
+        names.append(name)
+    return datasets, names
+
+
+def _volume(datasets: list[Dataset], names: list[str], source: str) -> Image:
+    return from_dicom(datasets[0], names[0]) if len(datasets) == 1 else from_series(datasets, names, source)
+
+
+def _is_dicom(entry: tuple[Any, str]) -> bool:
+    thing, _ = entry
+    if isinstance(thing, bytes):
+        return is_dicom(thing)
+    import pydicom
+
+    return isinstance(thing, pydicom.Dataset)
+
+
+def _is_folder(raw: Any) -> bool:
+    return isinstance(raw, str | os.PathLike) and os.path.isdir(raw)
+
+
+def _is_list(raw: Any) -> bool:
+    return isinstance(raw, Sequence) and not isinstance(raw, str | bytes)
 
 
 def _from_object(raw: Any) -> Image:

@@ -1,7 +1,8 @@
-"""What every image file becomes: one array, how dark and how bright it is meant to be shown, and no person's name."""
+"""What every image file becomes: one array, how it is meant to be shown, where it lies, and no person's name."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,16 @@ from numpy.typing import NDArray
 
 DARKEST, BRIGHTEST = 0.5, 99.5
 """Percentiles shown black and white where a file does not say: a few odd pixels must not set the contrast."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NiftiGrid:
+    """How voxels lay in the NIfTI file that they came from, so that a mask goes back onto the very same grid."""
+
+    version: int
+    """1 or 2: of the format."""
+    fields: Mapping[str, NDArray]
+    """The header's fields that say where voxels lie, as they stand in the file; none that could name the patient."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,6 +39,13 @@ class Image:
     """DICOM's code ("CT", "DX", "US" ...) where the file tells it."""
     spacing: tuple[float, ...] | None = None
     """Millimetres between slices (volumes only), rows and columns, where the file tells them."""
+    affine: NDArray[np.float64] | None = None
+    """4x4, from (slice, row, column, 1) to millimetres in DICOM's patient coordinates: to the left, back and head.
+
+    None where the file does not tell it, as for most pictures; it is never guessed.
+    """
+    grid: NiftiGrid | None = None
+    """How the voxels lay on the disk, if in a NIfTI file."""
 
     @property
     def slices(self) -> int:
@@ -36,11 +54,16 @@ class Image:
 
     def slice(self, index: int) -> Image:
         """Return one slice as a picture that is named for its place."""
+        affine = None if self.affine is None else self.affine.copy()
+        if affine is not None:
+            affine[:, 3] += index * affine[:, 0]
         return replace(
             self,
             pixels=self.pixels[index : index + 1],
             source=f"{self.source}, slice {index + 1} of {self.slices}",
             spacing=self.spacing and self.spacing[-2:],
+            affine=affine,
+            grid=None,
         )
 
     def grey_levels(self) -> NDArray[np.uint8]:
