@@ -14,10 +14,12 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
+from medhub.checks.rows import same_rows
 from medhub.checks.subject import SIZE, Subject
 from medhub.data import load_data, row_keys
 from medhub.errors import CheckFailed, DataError, InputError, MedHubError, suggest
 from medhub.metrics import Metric
+from medhub.processing import as_rows
 
 SYNTHETIC = "synthetic"
 
@@ -131,13 +133,14 @@ def check_baselines(subject: Subject) -> None:
         raise CheckFailed("BASELINES is empty; a network's figures say nothing without a simple method's beside them")
     for name, baseline in baselines.items():
         first, again = (
-            np.asarray(baseline(splits.train, splits.test, labels=splits.label_names, seed=0)) for _ in range(2)
+            as_rows(baseline(splits.train, splits.test, labels=splits.label_names, processor=network.processor, seed=0))
+            for _ in range(2)
         )
         if first.shape != shape:
             raise CheckFailed(f"the baseline {name!r} gives scores of shape {first.shape}; the network's have {shape}")
-        if not np.isfinite(first).all():
+        if not all(np.isfinite(np.asarray(row, float)).all() for row in first):
             raise CheckFailed(f"the baseline {name!r} gives scores that are not finite; score every row and label")
-        if not np.array_equal(first, again):
+        if not same_rows(first, again):
             raise CheckFailed(f"the baseline {name!r} differs from call to call; pass `seed` on to whatever draws")
 
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from transformers.utils import ModelOutput
 
+from medhub.checks.rows import close_rows, same_rows
 from medhub.checks.subject import Network, Subject
 from medhub.errors import CheckFailed, ConfigError, WeightsError, suggest
 from medhub.modeling import MedModel
 from medhub.training import Settings
-
-TOLERANCE = 1e-5
-"""How far two scores of one input may differ: float32 sums in another order, and no more."""
 
 
 def check_networks(subject: Subject) -> None:
@@ -82,7 +78,7 @@ def check_determinism(network: Network) -> None:
     """In evaluation mode the same input gives the same output, bit for bit."""
     model = network.disturbed()
     first, again = (network.scores(model, network.varied) for _ in range(2))
-    if not _same(first, again):
+    if not same_rows(first, again):
         raise CheckFailed("model.eval() gives other scores on a second call; use nn.Dropout, which eval() switches off")
 
 
@@ -94,7 +90,7 @@ def check_neighbours(network: Network) -> None:
     before = network.scores(model, [longest, rest[0], *rest[1:4]])
     after = network.scores(model, [longest, rest[0], *rest[4:7]])
     turned = network.scores(model, [longest, rest[0], *rest[1:4]][::-1])[::-1]
-    if not _close(before[1], after[1]) or not _close(before, turned):
+    if not close_rows(before[1], after[1]) or not close_rows(before, turned):
         raise CheckFailed(
             "an input's scores change with the others of its batch; normalise each input by itself, or with BatchNorm, "
             "which eval() freezes"
@@ -110,7 +106,7 @@ def check_padding(network: Network) -> None:
     if _length(network, shortest) == _length(network, longest):
         raise CheckFailed("synthetic() makes inputs of one length only; let lengths differ, so that padding is tried")
     alone, padded = (network.scores(model, places)[0] for places in ([shortest], [shortest, longest]))
-    if not _close(alone, padded):
+    if not close_rows(alone, padded):
         raise CheckFailed(
             "padding changes an input's scores; mask what lies beyond `lengths` after every layer, and divide means by "
             "the true length"
@@ -126,7 +122,7 @@ def check_weights(network: Network) -> None:
         loaded = type(model).from_pretrained(folder).eval()
         _compare_states(model, loaded)
         try:
-            same = _same(network.scores(model, network.varied), network.scores(loaded, network.varied))
+            same = same_rows(network.scores(model, network.varied), network.scores(loaded, network.varied))
         except (NotImplementedError, RuntimeError):  # transformers loads without memory: a stray tensor has no values
             same = False
         if not same:
@@ -158,19 +154,3 @@ def _length(network: Network, place: int) -> int:
     """Return the length of a row's first ragged feature, 0 where there is none."""
     lengths = network.features.lengths
     return 0 if lengths is None else int(lengths[place])
-
-
-def _close(first: Any, second: Any) -> bool:
-    return _agree(first, second, lambda one, other: np.allclose(one, other, rtol=0, atol=TOLERANCE))
-
-
-def _same(first: Any, second: Any) -> bool:
-    return _agree(first, second, np.array_equal)
-
-
-def _agree(first: Any, second: Any, alike: Callable[[Any, Any], bool]) -> bool:
-    """Compare two rows of scores, or two arrays of rows, which may be objects that NumPy can turn into arrays."""
-    one, other = np.asarray(first), np.asarray(second)
-    if one.dtype == object:
-        return len(one) == len(other) and all(_agree(*pair, alike) for pair in zip(one, other, strict=True))
-    return one.shape == other.shape and alike(one, other)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from medhub.data.cache import cache_folder, scratch_folder
 from medhub.data.columns import Column, ColumnWriter, StoredColumn
-from medhub.data.tables import row_keys
+from medhub.data.tables import LABELS, row_keys
 from medhub.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -73,8 +73,9 @@ class Features:
 
     @property
     def lengths(self) -> NDArray[np.int64] | None:
-        """Length of every row in the first ragged column; None where there is none."""
-        return next((lengths for column in self._stored.values() if (lengths := column.lengths) is not None), None)
+        """Length of every row in the first ragged column that is no target; None where there is none."""
+        columns = (column for name, column in self._stored.items() if name != LABELS)
+        return next((lengths for column in columns if (lengths := column.lengths) is not None), None)
 
 
 def prepare(

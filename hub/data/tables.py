@@ -14,7 +14,9 @@ from datasets import Dataset
 from medhub.data.cache import sha256_of
 from medhub.errors import DataError, InputError, suggest
 
-REQUIRED = ("input", "labels", "group")
+LABELS = "labels"
+"""The column of the targets, which a model sees in training only."""
+REQUIRED = ("input", LABELS, "group")
 PARTS = ("train", "validation", "test")
 
 

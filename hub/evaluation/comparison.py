@@ -16,6 +16,7 @@ from medhub.evaluation.calibration import Coverage, measure_coverage
 from medhub.evaluation.report import EXAMPLES, POSITIVE, Difference, Report, code_version
 from medhub.evaluation.scores import predict_scores
 from medhub.metrics import Metric
+from medhub.processing import as_rows
 
 if TYPE_CHECKING:
     from medhub.data import Splits
@@ -47,7 +48,7 @@ def evaluate(
     scores, targets = predict_scores(model, prepare(splits.test, processor), processor)
     all_scores = {network: scores}
     if baselines:
-        all_scores |= score_baselines(task, splits, like=scores, seed=seed)
+        all_scores |= score_baselines(task, splits, processor, like=scores, seed=seed)
     metrics = [task.metric(name) for name in task.metrics]
     groups = splits.test["group"]
     examples = {name: prepare_examples(metrics, each, targets) for name, each in all_scores.items()}
@@ -80,11 +81,15 @@ def evaluate(
     )
 
 
-def score_baselines(task: Task, splits: Splits, *, like: NDArray, seed: int) -> dict[str, NDArray]:
+def score_baselines(
+    task: Task, splits: Splits, processor: Processor, *, like: NDArray, seed: int
+) -> dict[str, NDArray]:
     """Fit the task's baselines on the training rows, and return their scores of the test rows by name."""
     scores = {}
     for name, baseline in task.module("baselines").BASELINES.items():
-        scores[name] = np.asarray(baseline(splits.train, splits.test, labels=splits.label_names, seed=seed))
+        scores[name] = as_rows(
+            baseline(splits.train, splits.test, labels=splits.label_names, processor=processor, seed=seed)
+        )
         if scores[name].shape != like.shape:
             raise BrokenPlugin(
                 f"{task.id}: baseline {name!r} gives scores of shape {scores[name].shape}, but the network's have "
@@ -121,9 +126,13 @@ def measure_labels(
         }
     by_metric = {metric.name: metric.labels(examples[metric.prepare]) for metric in metrics}
     known = {name: values for name, values in by_metric.items() if values is not None}
+    if not known:
+        return None
     return {
-        name: {metric: _defined(values[j]) for metric, values in known.items()} for j, name in enumerate(names) if known
-    } or None
+        # a label beyond those that the rows hold has no figure
+        name: {metric: _defined(values[j]) if j < len(values) else None for metric, values in known.items()}
+        for j, name in enumerate(names)
+    }
 
 
 def _measure_column(scores: NDArray, targets: NDArray, metrics: list[Metric]) -> dict[str, float | None]:

@@ -10,15 +10,13 @@ import torch
 from numpy.typing import NDArray
 from transformers.utils import ModelOutput
 
+from medhub.data.tables import LABELS
 from medhub.errors import WeightsError
 
 if TYPE_CHECKING:
     from medhub.data import Features
     from medhub.modeling import MedModel
     from medhub.processing import Processor
-
-LABELS = "labels"
-"""The column of the targets, which the model must not see here."""
 
 
 def predict_scores(

@@ -9,16 +9,22 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from medhub.processing import Processor
+
 from .processing import ExampleRhythmProcessor
 
 
-def class_frequencies(train: Dataset, test: Dataset, *, labels: tuple[str, ...], seed: int) -> NDArray:
+def class_frequencies(
+    train: Dataset, test: Dataset, *, labels: tuple[str, ...], processor: Processor, seed: int
+) -> NDArray:
     """Return for every test row how often each class stands in the training rows."""
     counts = np.bincount(train["labels"], minlength=len(labels))
     return np.tile(counts / counts.sum(), (len(test), 1))
 
 
-def variability_regression(train: Dataset, test: Dataset, *, labels: tuple[str, ...], seed: int) -> NDArray:
+def variability_regression(
+    train: Dataset, test: Dataset, *, labels: tuple[str, ...], processor: Processor, seed: int
+) -> NDArray:
     """Return the probabilities of logistic regression on the mean interval, SDNN and RMSSD (Task Force, 1996)."""
     model = make_pipeline(StandardScaler(), LogisticRegression(random_state=seed))
     model.fit(_figures(train), train["labels"])

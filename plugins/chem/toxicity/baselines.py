@@ -12,18 +12,19 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from medhub.plugins.chem.molecules import read_molecule
+from medhub.processing import Processor
 
 ECFP_SIZE, ECFP_RADIUS = 2048, 2  # the usual ECFP4
 
 
-def frequencies(train: Dataset, test: Dataset, *, labels: tuple[str, ...], seed: int) -> NDArray:
+def frequencies(train: Dataset, test: Dataset, *, labels: tuple[str, ...], processor: Processor, seed: int) -> NDArray:
     """Return for every test row how often each label is 1 among the training rows that know it."""
     values = np.array(train["labels"][:], dtype=float)
     known = ~np.isnan(values)
     return np.tile(np.nansum(values, axis=0) / known.sum(axis=0).clip(1), (len(test), 1))
 
 
-def ecfp_forest(train: Dataset, test: Dataset, *, labels: tuple[str, ...], seed: int) -> NDArray:
+def ecfp_forest(train: Dataset, test: Dataset, *, labels: tuple[str, ...], processor: Processor, seed: int) -> NDArray:
     """Return the probabilities of a random forest a label, on which molecules hold which substructures (ECFP4)."""
 
     def fit(inputs: NDArray, target: NDArray) -> RandomForestClassifier:
@@ -34,7 +35,9 @@ def ecfp_forest(train: Dataset, test: Dataset, *, labels: tuple[str, ...], seed:
     return _score_each_label(fit, train, test)
 
 
-def ecfp_regression(train: Dataset, test: Dataset, *, labels: tuple[str, ...], seed: int) -> NDArray:
+def ecfp_regression(
+    train: Dataset, test: Dataset, *, labels: tuple[str, ...], processor: Processor, seed: int
+) -> NDArray:
     """Return the probabilities of logistic regression a label on ECFP4, with a strong penalty."""
     model = LogisticRegression(C=0.05, solver="liblinear", random_state=seed)
     return _score_each_label(model.fit, train, test)
