@@ -19,7 +19,7 @@ from medhub.errors import InputError
 from .files import read_dicom
 from .image import Image
 from .nifti import encode_nifti
-from .planes import stack_frames, stack_series
+from .planes import Stack, stack_frames, stack_series
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
@@ -60,17 +60,22 @@ def save_dicom_seg(path: str | os.PathLike, mask: NDArray, source: Any, labels: 
     frames' places are unknown.
     """
     from pydicom.uid import generate_uid
+    from pydicom.valuerep import format_number_as_ds
 
     datasets, names, name = read_dicom(source, pixels=False)
-    order = _order(datasets, names, name)
-    values = _labels(mask, (len(order), datasets[0].Rows, datasets[0].Columns))
+    stack = _stack(datasets, names, name)
+    values = _labels(mask, (len(stack.order), datasets[0].Rows, datasets[0].Columns))
     if not labels or values.max(initial=0) > len(labels):
         raise InputError(f"the mask holds the value {values.max(initial=0)}, but {len(labels)} labels name its values")
     if len(datasets) > 1:
-        datasets = [datasets[i] for i in order]
+        datasets = [datasets[i] for i in stack.order]
     else:  # frames are named by their number in the file
-        values = values[np.argsort(order)]
-    segmentation = _segmentation(datasets, values, [_describe(n, label) for n, label in enumerate(labels, 1)], name)
+        values = values[np.argsort(stack.order)]
+    segments = [_describe(number, label) for number, label in enumerate(labels, 1)]
+    segmentation = _segmentation(datasets, values, segments, name)
+    if stack.spacing and len(values) > 1:  # highdicom copies the header's distance, which may not be that of the places
+        measures = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        measures.SpacingBetweenSlices = format_number_as_ds(stack.spacing[0])
     segmentation.SeriesDescription = f"{MAKER} segmentation"
     segmentation.StudyInstanceUID = datasets[0].get("StudyInstanceUID") or generate_uid()
     file = io.BytesIO()
@@ -78,10 +83,10 @@ def save_dicom_seg(path: str | os.PathLike, mask: NDArray, source: Any, labels: 
     _write(Path(path), file.getvalue())
 
 
-def _order(datasets: Sequence[Dataset], names: Sequence[str], name: str) -> NDArray[np.intp]:
-    """Return the order in which `read_image` gives the slices."""
+def _stack(datasets: Sequence[Dataset], names: Sequence[str], name: str) -> Stack:
+    """Return how the slices that `read_image` gives follow."""
     if len(datasets) > 1:
-        return stack_series(datasets, names, name).order
+        return stack_series(datasets, names, name)
     frames = int(datasets[0].get("NumberOfFrames") or 1)
     stack = stack_frames(datasets[0], name, frames=frames)
     if frames > 1 and stack.affine is None:
@@ -89,11 +94,11 @@ def _order(datasets: Sequence[Dataset], names: Sequence[str], name: str) -> NDAr
             f"{name} does not tell where its {frames} frames lie, which a DICOM SEG of several must; save as .png, "
             "slice by slice"
         )
-    return stack.order
+    return stack
 
 
 def _segmentation(
-    datasets: Sequence[Dataset], values: NDArray, descriptions: list[SegmentDescription], name: str
+    datasets: Sequence[Dataset], values: NDArray, segments: list[SegmentDescription], name: str
 ) -> Dataset:
     from highdicom.seg import Segmentation
     from pydicom.uid import generate_uid
@@ -102,7 +107,7 @@ def _segmentation(
         warnings.simplefilter("ignore")  # pydicom's would print a patient's name that is not in the usual form
         try:
             return Segmentation(
-                datasets, values, "BINARY", descriptions,
+                datasets, values, "BINARY", segments,
                 series_instance_uid=generate_uid(), series_number=1, sop_instance_uid=generate_uid(), instance_number=1,
                 manufacturer=MAKER, manufacturer_model_name=MAKER, software_versions=medhub.__version__,
                 device_serial_number="none", omit_empty_frames=bool(values.any()),

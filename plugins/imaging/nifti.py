@@ -48,6 +48,7 @@ def decode_nifti(data: bytes, source: str) -> Image:
     try:
         plain = _unzip(data) if data[:2] == _GZIP else data
         kind = nibabel.Nifti2Image if plain[4:8] == _NIFTI2 else nibabel.Nifti1Image
+        header = kind.header_class.from_fileobj(io.BytesIO(plain), check=False)
         volume = kind.from_bytes(plain)
         values = volume.get_fdata(dtype=np.float32)
     except Exception as error:  # nibabel and gzip raise errors of many kinds for a damaged file
@@ -57,7 +58,7 @@ def decode_nifti(data: bytes, source: str) -> Image:
     values = values.reshape((*values.shape, 1)[:3])
     affine = _patient_affine(volume.header, source)
     if affine is None:
-        values, spacing = values.transpose(2, 1, 0), _told_spacing(volume.header)
+        values, spacing = values.transpose(2, 1, 0), _told_spacing(header)
     else:
         values, affine = orient(values, affine)
         spacing = spacing_of(affine)
@@ -125,7 +126,10 @@ def _patient_affine(header: Nifti1Header, source: str) -> NDArray[np.float64] | 
 
 
 def _told_spacing(header: Nifti1Header) -> tuple[float, ...] | None:
-    """Return the voxels' sizes, last axis first, of a file without an affine; None if they are but a writer's 1s."""
+    """Return the voxels' sizes, last axis first, of a file without an affine; None if they are but a writer's 1s.
+
+    The header is the file's own: nibabel's check would turn sizes of 0 into 1.
+    """
     sizes = header["pixdim"][1:4].astype(float)
     told = header["xyzt_units"] & 7 or (sizes != 1).any()
     usable = np.isfinite(sizes).all() and (sizes > 0).all()

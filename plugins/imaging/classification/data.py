@@ -1,4 +1,4 @@
-"""Where the rows come from: two public data sets, the user's own images, and images made up for tests.
+"""Where the rows come from: three public data sets, the user's own images, and images made up for tests.
 
 Every row's `input` is a list of files: one, or the slices of a volume. `group` is what must not stand on two sides of a
 split: the patient where known, otherwise what shows one picture. `modality` is DICOM's code, None where unknown.
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from medhub.data import File, Source, Table
 
+from ..files import read_image
 from .own import own_files
 from .rows import as_file, make_rows
 
@@ -25,6 +26,8 @@ __all__ = ["DATASETS", "own_files", "synthetic"]
 NEAR = 40
 """Bits of 256 in which two scans' fingerprints differ at most when they show one sight; the distances of BUSI's pairs
 have a gap there, and leave 613 clusters of scans of 600 women."""
+MEDIAN_VOLUME = 3.3265
+"""Millilitres of hippocampus in the median of the 260 cases of the Medical Segmentation Decathlon."""
 
 
 def synthetic(size: int = 64, seed: int = 0) -> Table:
@@ -126,6 +129,33 @@ def _near_duplicates(paths: list[Path]) -> list[int]:
     return DBSCAN(eps=NEAR / bits.shape[1] + 1e-9, min_samples=1, metric="hamming").fit_predict(bits).tolist()
 
 
+def _load_hippocampus(paths: Mapping[str, Path]) -> Table:
+    """Make a row of every volume; its mask, which no row holds, tells how large the hippocampus in it is."""
+    records = []
+    for name, path in sorted(paths.items()):
+        if name.startswith("images/"):
+            case = PurePosixPath(name).name.removesuffix(".nii.gz")
+            smaller = _millilitres(paths[f"labels/{case}.nii.gz"]) < MEDIAN_VOLUME
+            records.append({"input": [as_file(path)], "labels": int(smaller), "group": case, "modality": "MR"})
+    return Table(
+        rows=make_rows(records), label_names=("larger", "smaller"),
+        notes=(f"The label is made from the masks: whether the hippocampus, its two parts together, has less than "
+               f"{MEDIAN_VOLUME} ml, the median of all cases. It is no diagnosis, and knows no age, sex or head size.",
+               "Each volume was cut out around a hippocampus: logistic regression on the number of voxels along the "
+               "three axes alone reaches an AUROC of .78 in cross-validation of the training and validation rows. "
+               "Look at the baseline of size and brightness before believing a network that reaches the same.",
+               "The files bear no person: the left and the right hippocampus of one may stand on two sides of a split. "
+               "All are stored as one side, so that they cannot be told apart."),
+    )  # fmt: skip
+
+
+def _millilitres(mask: Path) -> float:
+    """Return the volume of what a mask marks."""
+    image = read_image(mask)
+    assert image.spacing is not None  # NIfTI always tells it
+    return float((image.pixels > 0).sum() * np.prod(image.spacing)) / 1000
+
+
 DATASETS: dict[str, Source] = {
     "pneumoniamnist": Source(
         name="pneumoniamnist",
@@ -163,5 +193,25 @@ DATASETS: dict[str, Source] = {
         group_by="near duplicates",
         load=_load_busi,
         splits=("group",),
+    ),
+    "hippocampus-volume": Source(
+        name="hippocampus-volume",
+        version="msd04-1",
+        title="Hippocampus volume: MRI volumes of 35 by 50 by 36 voxels of 1 mm, above or below the median volume",
+        files=(
+            File(
+                name="SHA256SUMS",
+                sha256="88f2bc9eb580c21f14996d456b93cdaeae7fdde0f8c2048d4b4ff7383b79d7f0",
+                bytes=51042,
+                manifest=True,
+            ),
+        ),
+        licence="CC BY-SA 4.0",
+        citation="Antonelli et al., The Medical Segmentation Decathlon, Nature Communications 13:4128 (2022)",
+        homepage="http://medicaldecathlon.com",
+        group_by="case",
+        load=_load_hippocampus,
+        splits=("group",),
+        mirror="hippocampus",
     ),
 }

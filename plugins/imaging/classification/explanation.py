@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from medhub.errors import InputError, suggest
 from medhub.explain import grad_cam, integrated_gradients
@@ -39,12 +39,9 @@ def attribute(
     elif layer is None:
         network = model.config.architecture
         raise InputError(f"{network} has no convolutional map for Grad-CAM; use {INTEGRATED_GRADIENTS!r}")
-    elif "lengths" in batch:
-        slices = {"pixel_values": batch["pixel_values"][0]}
-        of_slices: Any = _OneVolume(model)
-        heat = grad_cam(of_slices, slices, name="pixel_values", label=index, layer=layer)[:, 0]
     else:
-        heat = grad_cam(model, batch, name="pixel_values", label=index, layer=layer)[0, 0]
+        maps = grad_cam(model, batch, name="pixel_values", label=index, layer=layer)[:, 0]
+        heat = maps if "lengths" in batch else maps[0]  # of a volume, a map a slice
     return method, heat.cpu().numpy()
 
 
@@ -55,16 +52,3 @@ def draw(slices: NDArray[np.uint8], heat: NDArray[np.floating]) -> Picture:
     most = int(np.abs(heat).sum((1, 2)).argmax())
     shown = round(most * (len(slices) - 1) / max(len(heat) - 1, 1))  # the network may have seen only some slices
     return heat_overlay(slices[shown], heat[most])
-
-
-class _OneVolume(nn.Module):
-    """A model of volumes that takes one volume's slices as a batch of pictures, which is how Grad-CAM sees its maps."""
-
-    def __init__(self, model: MedModel) -> None:
-        super().__init__()
-        self.model = model
-        self.training = model.training
-
-    def forward(self, pixel_values: Tensor) -> Any:
-        """Return the output for one volume (slices, channels, height, width)."""
-        return self.model(pixel_values=pixel_values[None])

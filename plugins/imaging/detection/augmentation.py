@@ -58,7 +58,7 @@ def _flip(images: Tensor, labels: Tensor, generator: torch.Generator, *, axis: i
     flipped = torch.rand(len(images), generator=generator) < 0.5
     near, far = (1, 3) if axis == -1 else (2, 4)
     mirrored = labels.clone()
-    mirrored[..., near], mirrored[..., far] = images.shape[axis] - labels[..., far], images.shape[axis] - labels[..., near]
+    mirrored[..., [near, far]] = images.shape[axis] - labels[..., [far, near]]
     return (
         torch.where(flipped.view(-1, 1, 1, 1), images.flip(axis), images),
         torch.where(flipped.view(-1, 1, 1), mirrored, labels),
@@ -66,7 +66,7 @@ def _flip(images: Tensor, labels: Tensor, generator: torch.Generator, *, axis: i
 
 
 def _piece(images: Tensor, labels: Tensor, pieced: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Lay each image into the upper left quarter of a canvas twice as large; the other quarters hold others if `pieced`.
+    """Lay each image into the upper left quarter of a canvas twice as large, beside it three others if `pieced`.
 
     Returns the canvas (batch, channels, 2 height, 2 width) and the labels on it (batch, 4 most, 5).
     """
@@ -104,7 +104,7 @@ def _crop(canvas: Tensor, labels: Tensor, pieced: Tensor, generator: torch.Gener
 
 
 def _window(canvas: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
-    """Return what half a canvas's height and width show around `centre` (batch, 2: across, down), enlarged by `scale`."""
+    """Return half of each canvas's height and width around `centre` (batch, 2: across, down), enlarged by `scale`."""
     batch, channels, height, width = canvas.shape
     # affine_grid counts from -1 to 1 over the canvas, and over the window, which is half as high and wide
     place = 2 * centre / canvas.new_tensor([width, height]) - 1

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
 
 MOST_BOXES = 300
 """Boxes that are kept of one image."""
@@ -19,7 +18,7 @@ DECIDED = 0.5
 
 
 def letterbox(size: tuple[int, int], into: list[int]) -> tuple[int, int]:
-    """Return the height and width of an image of `size` (height, width) when it just fits `into`, in its proportions."""
+    """Return the height and width of an image of `size` (height, width) that just fits `into`, in its proportions."""
     height, width = size
     scale = min(into[0] / height, into[1] / width)
     return max(1, round(height * scale)), max(1, round(width * scale))
@@ -46,6 +45,8 @@ def keep_best(
     Of boxes of one label that overlap by more than `overlap` (intersection over union) only the most probable stays
     (greedy non-maximum suppression). `size` is the network's input height and width, to which boxes are cut.
     """
+    from torchvision.ops import batched_nms
+
     probabilities = calibrated(logits, calibration).flatten()
     probabilities, places = probabilities.topk(min(MOST_CANDIDATES, len(probabilities)))
     enough = probabilities >= LEAST_PROBABILITY

@@ -32,8 +32,10 @@ def fit_calibration(
             slope, offset = 1.0, 0.0
             unfitted.append(name)
         fitted.append([slope * old_slope, slope * old_offset + offset])
-    said = (f"Probabilities of boxes were fitted to whether boxes of the {len(scores):,} validation images are right "
-            "(Platt scaling of each label's logit; right: an overlap of at least .5 with an object not yet found).")  # fmt: skip
+    said = (
+        f"Probabilities of boxes were fitted to whether boxes of the {len(scores):,} validation images are right "
+        "(Platt scaling of each label's logit; right: an overlap of at least .5 with an object not yet found)."
+    )
     return fitted, said + (f" For {', '.join(unfitted)} there were too few boxes." if unfitted else "")
 
 

@@ -43,13 +43,13 @@ def synthetic(size: int = 64, seed: int = 0) -> Table:
 
 
 def _draw_objects(random: np.random.Generator) -> tuple[NDArray[np.uint8], list[int], list[list[int]]]:
-    """Draw objects of 10 to 24 pixels that do not touch; return pixels, classes and boxes."""
+    """Draw objects of 10 to 33 pixels that do not touch; return pixels, classes and boxes."""
     rows, columns = np.mgrid[:SIDE, :SIDE]
     image = np.full((SIDE, SIDE, 3), 210.0)
     free = np.ones((SIDE, SIDE), dtype=bool)
     classes, boxes = [], []
     for _ in range(int(random.integers(1, 5))):
-        side, label = int(random.integers(10, 25)), int(random.integers(2))
+        side, label = int(random.integers(10, 34)), int(random.integers(2))
         left, top = random.integers(0, SIDE - side + 1, 2).tolist()
         around = np.s_[max(top - 1, 0) : top + side + 1, max(left - 1, 0) : left + side + 1]
         if not free[around].all():  # the first object always has its place

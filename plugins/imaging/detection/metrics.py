@@ -1,8 +1,8 @@
 """How well boxes agree with the truth: average precision as COCO counts it, FROC, and counting.
 
 Scores are an array of objects, one (n, 6) array an image: left, top, right, bottom, probability, label. Truths are one
-(m, 5) array an image: label, left, top, right, bottom. Boxes are matched once an image, in `match`; what a bootstrap
-repeats only sorts and adds up.
+(m, 5) array an image: label, left, top, right, bottom. Boxes are matched once an image, in `prepare`; what a
+bootstrap repeats only sorts and adds up.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medhub.metrics import Metric
+from medhub.processing import as_rows
 
 from .boxes import DECIDED
 
@@ -50,9 +51,7 @@ def _pack(tables: list[Array]) -> NDArray:
     ranks[np.argsort(-table[:, SCORE], kind="stable")] = np.arange(len(table))  # of equals, the earlier image's first
     right = table[:, FIRST:].astype(np.int64) @ (1 << np.arange(len(OVERLAPS)))
     numbers = (ranks << RANK_BITS) + (table[:, LABEL].astype(np.int64) << len(OVERLAPS)) + right
-    packed = np.empty(len(tables), dtype=object)
-    packed[:] = np.split(numbers, np.cumsum([len(each) for each in tables])[:-1])
-    return packed
+    return as_rows(np.split(numbers, np.cumsum([len(each) for each in tables])[:-1]))
 
 
 def _ranked(packed: NDArray, *, labels: int) -> list[NDArray[np.int64]]:
@@ -105,7 +104,7 @@ def intersection_over_union(first: Array, second: Array) -> Array:
 def _average_precision(right: NDArray, truths: float) -> float:
     """Return the mean over RECALLS of the best precision at that recall or beyond.
 
-    `right` are the places of the boxes that are right in the order of all boxes, best first: precision peaks just there.
+    `right` are the places of the right boxes among all boxes, best first: precision peaks just there.
     """
     if not len(right):
         return 0.0
@@ -161,10 +160,7 @@ def _count_error(packed: NDArray, true_counts: Array, decided_counts: Array) -> 
 
 def perfect(targets: NDArray, *, count: int) -> NDArray:
     """Return the scores that agree with the truths entirely."""
-    scores = np.empty(len(targets), dtype=object)
-    for image, truths in enumerate(targets):
-        scores[image] = np.column_stack([truths[:, 1:], np.ones(len(truths)), truths[:, 0]])
-    return scores
+    return as_rows([np.column_stack([truths[:, 1:], np.ones(len(truths)), truths[:, 0]]) for truths in targets])
 
 
 METRICS: dict[str, Metric] = {

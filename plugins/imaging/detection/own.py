@@ -268,7 +268,8 @@ def _table(names: tuple[str, ...], pictures: Sequence[_Picture], dropped: dict[s
 
 def _class(each: Object, names: tuple[str, ...]) -> int:
     if each.label not in names:
-        raise LabelError(f"{each.place}: no class {each.label!r}{suggest(each.label, names)} Classes: {', '.join(names)}")
+        near = suggest(each.label, names)
+        raise LabelError(f"{each.place}: no class {each.label!r}{near} Classes: {', '.join(names)}")
     return names.index(each.label)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ class FeaturePyramid(nn.Module):
         import timm
 
         levels = tuple(int(math.log2(stride)) - 1 for stride in config.strides)
-        self.network = timm.create_model(
+        self.network: Any = timm.create_model(
             config.backbone, pretrained=False, in_chans=config.channels, features_only=True, out_indices=levels
         )
         widths = self.network.feature_info.channels()
@@ -63,7 +64,7 @@ class SingleShot(nn.Module):
     @property
     def shared_layer(self) -> nn.Module:
         """The layer that makes the finest map, from which all others are made."""
-        network = self.ssd.backbone.network
+        network: Any = self.ssd.backbone.network
         name = network.feature_info.module_name(0)
         modules = dict(network.named_modules())
         return modules.get(name) or modules[name.replace(".", "_")]  # timm lays some networks' names out flat

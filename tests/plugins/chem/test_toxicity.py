@@ -288,13 +288,13 @@ def test_a_file_of_molecules_is_predicted_and_its_bad_rows_are_named(tmp_path: P
     assert kinds == ["MultiLabelPrediction", "InputError", "MultiLabelPrediction"]
 
 
-def test_baselines_learn_the_synthetic_labels(processor: ToxicityProcessor) -> None:
+def test_baselines_learn_the_synthetic_labels() -> None:
     splits = load_data(synthetic(256), split="random")
     targets = np.array(splits.test["labels"][:])
     auroc = medhub.get("chem/toxicity").metric("auroc")
     found = {
         name: auroc.compute(
-            baseline(splits.train, splits.test, labels=splits.label_names, processor=processor, seed=0), targets
+            baseline(splits.train, splits.test, labels=splits.label_names, processor=fitted("dnn")[1], seed=0), targets
         )
         for name, baseline in BASELINES.items()
     }
@@ -303,10 +303,10 @@ def test_baselines_learn_the_synthetic_labels(processor: ToxicityProcessor) -> N
     assert found["logistic regression on ECFP4"] > 0.85
 
 
-def test_a_label_of_one_value_gets_that_value_from_the_baselines(processor: ToxicityProcessor) -> None:
+def test_a_label_of_one_value_gets_that_value_from_the_baselines() -> None:
     rows = synthetic(16).rows.remove_columns("labels").add_column("labels", [[0.0, float("nan")]] * 16)
     for baseline in BASELINES.values():
-        scores = baseline(rows, rows, labels=("never", "unknown"), processor=processor, seed=0)
+        scores = baseline(rows, rows, labels=("never", "unknown"), processor=fitted("dnn")[1], seed=0)
         assert np.isfinite(scores).all()
         assert (scores[:, 0] == 0).all()
 

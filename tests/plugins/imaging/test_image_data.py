@@ -11,7 +11,7 @@ import pytest
 import medhub
 from medhub.data import load_data
 from medhub.errors import InputError, LabelError
-from medhub.plugins.imaging.classification.baselines import majority, pixel_regression
+from medhub.plugins.imaging.classification.baselines import majority, pixel_regression, size_regression
 from medhub.plugins.imaging.classification.config import ImageClassificationConfig
 from medhub.plugins.imaging.classification.data import DATASETS, own_files, synthetic
 from medhub.plugins.imaging.classification.processing import ImageClassificationProcessor
@@ -57,6 +57,21 @@ def test_synthetic_studies_can_be_told_apart_from_their_middle_slice():
     guess = majority(splits.train, splits.test, labels=splits.label_names, seed=0)
     np.testing.assert_allclose(guess.sum(1), 1)
     assert len(np.unique(guess, axis=0)) == 1
+
+
+@pytest.mark.parametrize("what", ["size", "brightness"])
+def test_size_and_brightness_betray_a_label(tmp_path: Path, what: str):
+    random = np.random.default_rng(0)
+    for number in range(40):
+        side, level = (20 + number % 2 * 4, 100) if what == "size" else (20, 100 + number % 2 * 20)
+        pixels = random.integers(level, level + 60, (side, side), dtype=np.uint8)
+        path = tmp_path / ("ill", "well")[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        pillow.fromarray(pixels).save(path)
+    splits = load_data(own_files(tmp_path), split="group")
+    scores = size_regression(splits.train, splits.test, labels=splits.label_names, seed=0)
+    np.testing.assert_array_equal(scores.argmax(1), splits.test["labels"][:])
+    np.testing.assert_allclose(scores.sum(1), 1)
 
 
 # --- own files
@@ -196,3 +211,36 @@ def test_busi_keeps_near_duplicates_together():
     assert len(set(table.rows["group"])) == 612
     splits = load_data(source)
     assert min(len(splits.train), 10 * len(splits.validation), 10 * len(splits.test)) > 500
+
+
+def nifti(path: Path, voxels: np.ndarray, *, millimetres: float) -> Path:
+    nibabel = pytest.importorskip("nibabel")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([*[millimetres] * 3, 1])), path)
+    return path
+
+
+def test_hippocampi_are_labelled_by_their_millilitres(tmp_path: Path):
+    paths = {}
+    for case, marked in (("hippocampus_001", 400), ("hippocampus_002", 430)):  # of 8 cubic millimetres
+        mask = np.zeros(1000, np.uint8)
+        mask[:100], mask[100:marked] = 1, 2
+        voxels = {"images": np.arange(1000, dtype=np.float32), "labels": mask}
+        for folder, values in voxels.items():
+            name = f"{folder}/{case}.nii.gz"
+            paths[name] = nifti(tmp_path / name, values.reshape(10, 10, 10), millimetres=2.0)
+    table = DATASETS["hippocampus-volume"].load(paths)
+    assert [table.label_names[label] for label in table.rows["labels"]] == ["smaller", "larger"]
+    assert table.rows["group"][:] == ["hippocampus_001", "hippocampus_002"]
+    # the network gets the image alone
+    assert [[Path(file["path"]).parent.name for file in files] for files in table.rows["input"]] == [["images"]] * 2
+
+
+@pytest.mark.usefixtures("mirror", "cache")
+def test_half_of_the_hippocampi_are_smaller():
+    splits = load_data(DATASETS["hippocampus-volume"])
+    parts = splits.dataset_dict()
+    assert {part: len(rows) for part, rows in parts.items()} == {"train": 208, "validation": 26, "test": 26}
+    assert sum(np.bincount(rows["labels"][:]) for rows in parts.values()).tolist() == [130, 130]
+    assert "It is no diagnosis" in splits.notes[0]
+    assert "Each volume was cut out around a hippocampus" in splits.notes[1]

@@ -11,6 +11,7 @@ import pytest
 
 from medhub.errors import InputError
 from medhub.plugins.imaging.files import read_image
+from medhub.plugins.imaging.geometry import canonical, told_spacing
 
 pydicom = pytest.importorskip("pydicom")
 FOLDER = Path(pydicom.data.__file__).parent / "test_files"
@@ -176,29 +177,20 @@ def test_report_without_pixels():
         read_image(FOLDER / "test-SR.dcm")
 
 
-@pytest.fixture
-def series(tmp_path: Path) -> Path:
-    """Four slices whose names, numbers and places are in three different orders; each is as bright as its place."""
-    folder = tmp_path / "series"
-    folder.mkdir()
-    for name, place in (("a", 7.5), ("b", 0.0), ("c", 2.5), ("d", 5.0)):
-        data = dataset("CT_small.dcm")
-        data.ImagePositionPatient = [-158.1, -179.0, -80 + place]
-        data.PixelData = np.full((128, 128), 100 * place, np.int16).tobytes()
-        data.InstanceNumber = ord(name)
-        write(data, folder / f"{name}.dcm")
-    (folder / "notes.txt").write_text("not a slice")
-    return folder
-
-
 def test_series_is_ordered_by_place(series: Path):
     volume = read_image(series)
     np.testing.assert_array_equal(volume.pixels[:, 0, 0, 0], np.array([0, 250, 500, 750]) - 1024)
     assert volume.spacing == pytest.approx((2.5, 0.661468, 0.661468))
     assert volume.modality == "CT"
+    np.testing.assert_allclose(volume.affine @ [0, 0, 0, 1], [-158.1, -179.0, -80, 1])
+    np.testing.assert_allclose(volume.affine @ [2, 10, 20, 1], [-158.1 + 13.22936, -179 + 6.61468, -75, 1])
     files = [*series.glob("*.dcm")]
     np.testing.assert_array_equal(read_image(files).pixels, volume.pixels)
-    np.testing.assert_array_equal(read_image([file.read_bytes() for file in files[::-1]]).pixels, volume.pixels)
+    shuffled = (files[::-1], [file.read_bytes() for file in files[::-1]], [pydicom.dcmread(file) for file in files])
+    for raw in shuffled:
+        again = read_image(raw)
+        np.testing.assert_array_equal(again.pixels, volume.pixels)
+        np.testing.assert_array_equal(again.affine, volume.affine)
 
 
 def test_mixed_series_are_refused(series: Path):
@@ -257,3 +249,161 @@ def test_narrowest_window_is_a_threshold():
     data = dataset("MR_small.dcm")
     data.WindowCenter, data.WindowWidth = 600.5, 1
     np.testing.assert_array_equal(read_image(data).grey_levels()[0, ..., 0] == 255, data.pixel_array > 600)
+
+
+# --- where slices lie
+
+
+def change(folder: Path, name: str, **elements) -> None:
+    """Set elements of one of a series' files, or of all; None deletes one."""
+    for path in folder.glob(name):
+        data = pydicom.dcmread(path)
+        for keyword, value in elements.items():
+            setattr(data, keyword, value) if value is not None else delattr(data, keyword)
+        write(data, path)
+
+
+def test_single_slice_tells_where_it_lies():
+    image = read_image(FOLDER / "CT_small.dcm")  # axial, 5 mm thick, at (-158.135803, -179.035797, -75.699997)
+    size = 0.661468
+    expected = [[0, 0, size, -158.135803], [0, size, 0, -179.035797], [5, 0, 0, -75.699997], [0, 0, 0, 1]]
+    np.testing.assert_allclose(image.affine, expected)
+    assert len(image.spacing) == 2
+
+
+WHERE = ("ImagePositionPatient", "ImageOrientationPatient", "SliceThickness", "PixelSpacing")
+
+
+@pytest.mark.parametrize("element", WHERE)
+def test_affine_is_not_invented(element: str):
+    data = dataset("CT_small.dcm")
+    delattr(data, element)
+    image = read_image(data)
+    assert image.affine is None
+    assert (image.spacing is None) == (element == "PixelSpacing")
+    with pytest.raises(InputError, match="does not tell how its voxels lie"):
+        canonical(image)
+
+
+@pytest.mark.parametrize("orientation", [[1, 0, 0, 1, 0, 0], [0] * 6, [2, 0, 0, 0, 1, 0], [1, 0, 0]])
+def test_impossible_orientations_are_not_used(series: Path, orientation: list[float]):
+    data = dataset("CT_small.dcm")
+    data.ImageOrientationPatient = orientation
+    assert read_image(data).affine is None
+    change(series, "c.dcm", ImageOrientationPatient=orientation)
+    with pytest.raises(InputError, match=r"series: c\.dcm lacks ImageOrientationPatient or has an invalid one"):
+        read_image(series)
+
+
+def test_series_without_pixel_spacing_has_an_order_but_no_affine(series: Path):
+    change(series, "*.dcm", PixelSpacing=None)
+    volume = read_image(series)
+    np.testing.assert_array_equal(volume.pixels[:, 0, 0, 0], np.array([0, 250, 500, 750]) - 1024)
+    assert (volume.affine, volume.spacing) == (None, None)
+    with pytest.raises(InputError, match="state them with"):
+        told_spacing(volume)
+    change(series, "a.dcm", PixelSpacing=[1, 1])
+    with pytest.raises(InputError, match="pixels differ in size"):
+        read_image(series)
+
+
+def test_missing_slice_is_noticed(series: Path):
+    (series / "c.dcm").unlink()  # leaves 0, 5 and 7.5 mm
+    with pytest.raises(InputError, match=r"do not follow evenly, but 2\.5 to 5 mm apart\. One may be missing"):
+        read_image(series)
+
+
+def test_rounded_positions_are_even_enough(series: Path):
+    change(series, "d.dcm", ImagePositionPatient=[-158.1, -179.0, -75.1])
+    assert read_image(series).spacing[0] == pytest.approx(2.5)
+
+
+def test_tilted_gantry_shears_the_affine(series: Path):
+    for name, place in (("a", 7.5), ("b", 0.0), ("c", 2.5), ("d", 5.0)):
+        change(series, f"{name}.dcm", ImagePositionPatient=[-158.1, -179.0 + 0.4 * place, -80 + place])
+    volume = read_image(series)
+    np.testing.assert_allclose(volume.affine[:3, 0], [0, 1, 2.5], atol=1e-9)
+    assert volume.spacing[0] == pytest.approx(2.5)  # between planes, so that volumes come out right
+    assert np.prod(volume.spacing) == pytest.approx(abs(np.linalg.det(volume.affine)))
+
+
+def test_sagittal_series_runs_along_its_normal(series: Path):
+    for name, place in (("a", 7.5), ("b", 0.0), ("c", 2.5), ("d", 5.0)):
+        change(
+            series, f"{name}.dcm", ImageOrientationPatient=[0, 1, 0, 0, 0, -1], ImagePositionPatient=[-place, 10, 20]
+        )
+    volume = read_image(series)  # rows run to the feet and columns to the back: the normal points to the right
+    np.testing.assert_array_equal(volume.pixels[:, 0, 0, 0], np.array([0, 250, 500, 750]) - 1024)
+    np.testing.assert_allclose(volume.affine @ [1, 2, 3, 1], [-2.5, 10 + 3 * 0.661468, 20 - 2 * 0.661468, 1])
+
+
+def test_monochrome1_series_is_inverted_about_one_window(series: Path):
+    for name, window in (("a", 100), ("b", 200), ("c", 300), ("d", 400)):
+        change(series, f"{name}.dcm", WindowCenter=window, WindowWidth=1000)
+    plain = read_image(series)
+    assert (plain.black, plain.white) == (400 - 0.5 - 999 / 2, 400 - 0.5 + 999 / 2)  # the middle slice's
+    change(series, "*.dcm", PhotometricInterpretation="MONOCHROME1")
+    inverted = read_image(series)
+    np.testing.assert_allclose(inverted.pixels, plain.black + plain.white - plain.pixels)
+    change(series, "a.dcm", PhotometricInterpretation="MONOCHROME2")
+    with pytest.raises(InputError, match="mixes MONOCHROME1 and MONOCHROME2"):
+        read_image(series)
+
+
+def test_series_with_a_slope_of_its_own_in_each_slice(series: Path):
+    for name, slope in (("a", 1), ("b", 2), ("c", 3), ("d", 4)):
+        change(series, f"{name}.dcm", RescaleSlope=slope, RescaleIntercept=-7)
+    expected = np.array([0 * 2, 250 * 3, 500 * 4, 750 * 1]) - 7
+    np.testing.assert_array_equal(read_image(series).pixels[:, 0, 0, 0], expected)
+
+
+def test_incomplete_voi_table_is_refused():
+    data = dataset("MR_small.dcm")
+    data.VOILUTSequence = [pydicom.Dataset()]
+    with pytest.raises(InputError, match="its window cannot be applied"):
+        read_image(data)
+
+
+def test_frames_of_an_enhanced_file_are_ordered_by_place(enhanced, series: Path):
+    image, volume = read_image(enhanced), read_image(series)
+    np.testing.assert_array_equal(image.pixels, volume.pixels)
+    np.testing.assert_allclose(image.affine, volume.affine)
+    assert image.spacing == pytest.approx(volume.spacing)
+
+
+def test_enhanced_files_that_make_no_volume(enhanced):
+    def place(frame: int):
+        return enhanced.PerFrameFunctionalGroupsSequence[frame].PlanePositionSequence[0]
+
+    moved = deepcopy(place(0).ImagePositionPatient)
+    place(0).ImagePositionPatient = place(1).ImagePositionPatient
+    with pytest.raises(InputError, match="two slices at one place"):
+        read_image(enhanced)
+    place(0).ImagePositionPatient = [*moved[:2], moved[2] + 10]
+    with pytest.raises(InputError, match="do not follow evenly"):
+        read_image(enhanced)
+    del place(0).ImagePositionPatient
+    with pytest.raises(InputError, match="frame 1 does not tell its place"):
+        read_image(enhanced)
+    place(0).ImagePositionPatient = moved
+    tilted = pydicom.Dataset()
+    tilted.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+    enhanced.PerFrameFunctionalGroupsSequence[0].PlaneOrientationSequence = [tilted]
+    with pytest.raises(InputError, match="several orientations"):
+        read_image(enhanced)
+
+
+def test_frames_without_places_keep_their_order_and_have_no_affine():
+    image = read_image(FOLDER / "rtdose.dcm")  # its head gives the place of the first frame only
+    assert image.slices == 15
+    assert (image.affine, image.spacing) == (None, None)
+    data = dataset("rtdose.dcm")
+    data.SpacingBetweenSlices = 3
+    assert read_image(data).spacing == (3, 10, 10)
+
+
+def test_slice_of_a_volume_keeps_its_place(series: Path):
+    volume = read_image(series)
+    picture = volume.slice(2)
+    np.testing.assert_allclose(picture.affine @ [0, 4, 5, 1], volume.affine @ [2, 4, 5, 1])
+    assert picture.spacing == volume.spacing[1:]

@@ -154,6 +154,8 @@ def test_nifti_lies_as_an_axial_dicom_series(tmp_path: Path, canonical: np.ndarr
     assert image.pixels.shape == (4, 5, 6, 1)
     assert np.argwhere(image.pixels == 100).tolist() == [[1, 2, 3, 0]]
     assert image.spacing == pytest.approx((4.0, 3.0, 2.0))
+    # the bright voxel stays where it is in the patient
+    np.testing.assert_allclose(image.affine @ [1, 2, 3, 1], [6, 6, 4, 1], atol=1e-5)
 
 
 def test_nifti_needs_no_suffix_and_takes_bytes(tmp_path: Path, canonical: np.ndarray):
@@ -176,6 +178,50 @@ def test_nifti_scaling_planes_and_missing_voxels(tmp_path: Path):
     nibabel.save(nibabel.Nifti1Image(np.zeros((3, 3, 3, 2), np.float32), np.eye(4)), path)
     with pytest.raises(InputError, match="not a series in time"):
         read_image(path)
+
+
+def untold(header_changes: dict[str, object] | None = None) -> bytes:
+    """Return a NIfTI file of 2 x 3 x 4 voxels whose two codes say that it does not tell how it lies."""
+    image = nibabel.Nifti1Image(np.arange(24, dtype=np.uint8).reshape(2, 3, 4), None)
+    for name, value in (header_changes or {}).items():
+        image.header[name] = value
+    assert (int(image.header["qform_code"]), int(image.header["sform_code"])) == (0, 0)
+    return image.to_bytes()
+
+
+def test_nifti_that_does_not_tell_how_it_lies_gets_no_affine():
+    image = read_image(untold())
+    assert (image.affine, image.spacing) == (None, None)  # sizes of 1 in no unit are what a writer fills in
+    stored = np.arange(24).reshape(2, 3, 4)
+    np.testing.assert_array_equal(image.pixels[..., 0], stored.transpose(2, 1, 0))
+    sizes = [1, 0.5, 0.6, 0.7, 1, 1, 1, 1]
+    assert read_image(untold({"pixdim": sizes})).spacing == pytest.approx((0.7, 0.6, 0.5))
+    assert read_image(untold({"xyzt_units": 2})).spacing == (1, 1, 1)
+    assert read_image(untold({"pixdim": [1, 0.5, 0, 0.7, 1, 1, 1, 1]})).spacing is None
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), [("unknown", 1), ("meter", 1000), ("mm", 1), ("micron", 0.001)])
+def test_nifti_in_other_units(unit: str, millimetres: float):
+    volume = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), np.diag([2.0, 3.0, 4.0, 1.0]))
+    volume.header.set_xyzt_units(unit)
+    image = read_image(volume.to_bytes())
+    assert image.spacing == pytest.approx([4 * millimetres, 3 * millimetres, 2 * millimetres])
+    assert np.prod(image.spacing) == pytest.approx(abs(np.linalg.det(image.affine)))
+
+
+def test_qform_counts_where_there_is_no_sform():
+    volume = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), None)
+    volume.set_qform(np.diag([-2.0, -3.0, 4.0, 1.0]), code=1)
+    np.testing.assert_allclose(read_image(volume.to_bytes()).affine, np.diag([4.0, 3, 2, 1])[[2, 1, 0, 3]])
+
+
+@pytest.mark.parametrize("row", [[0, 0, 0, 0], [np.nan, 0, 0, 0], [0, 3, 0, 5]])
+def test_nifti_whose_affine_is_no_space_is_refused(row: list[float]):
+    volume = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), np.diag([2.0, 3.0, 4.0, 1.0]))
+    volume.header["srow_x"] = row
+    damaged = nibabel.Nifti1Image(volume.dataobj, None, volume.header)
+    with pytest.raises(InputError, match="gives its voxels no volume; correct its sform"):
+        read_image(damaged.to_bytes())
 
 
 def test_nifti_that_is_cut_off_or_something_else(tmp_path: Path, canonical: np.ndarray):
