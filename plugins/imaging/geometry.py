@@ -67,16 +67,6 @@ def spacing_of(affine: NDArray) -> tuple[float, float, float]:
     return float(between), float(np.linalg.norm(row)), float(np.linalg.norm(column))
 
 
-def told_spacing(image: Image) -> tuple[float, ...]:
-    """Return the image's spacing; raise InputError, which says how to state it, where its file does not tell it."""
-    if image.spacing is None:
-        raise InputError(
-            f"{image.source} does not tell how many millimetres its pixels are apart; state them with "
-            "medhub.plugins.imaging.geometry.with_spacing"
-        )
-    return image.spacing
-
-
 def with_spacing(image: Image, spacing: Sequence[float]) -> Image:
     """State the millimetres between slices (of a volume), rows and columns of an image whose file does not tell them.
 

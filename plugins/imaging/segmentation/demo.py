@@ -1,0 +1,121 @@
+"""What goes into the demo page and what comes out; the page itself is the same for every task."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..files import read_image
+from ..image import Image
+from ..overlays import label_colours
+from .data import synthetic
+from .results import SegmentationPrediction
+
+SHOWN = 512
+"""Pixels of the longer side to which a small slice is enlarged."""
+KEPT_SECONDS = 3600
+"""For so long the slider finds a visitor's volume."""
+HEADERS = ["Label", "Objects", "Size", "Share of the image", "Mean probability"]
+
+
+def inputs() -> list[Any]:
+    """Return the components that a visitor fills in."""
+    import gradio
+
+    label = "Image: PNG, JPEG, DICOM or NIfTI; several DICOM files are one series"
+    # browsers know no type of these files, so that only their names can be asked for, and DICOM often has none
+    return [gradio.File(label=label, file_count="multiple", type="filepath")]
+
+
+def raw(files: list[str] | None) -> Image:
+    """Turn the uploaded files into one input: a picture or a volume."""
+    return read_image(files or [])
+
+
+def examples() -> list[list[Any]]:
+    """Return two made-up volumes, as files in a temporary folder."""
+    folder = Path(tempfile.mkdtemp(prefix="medhub-examples-"))
+    rows = synthetic(size=4).rows
+    paths = []
+    for file in (rows[0]["input"][0], rows[2]["input"][0]):
+        paths.append(folder / file["path"])
+        paths[-1].write_bytes(file["bytes"])
+    return [[[str(path)]] for path in paths]
+
+
+def outputs() -> list[Any]:
+    """Return the components that show a result: the regions, the slice, their sizes, the mask's file, and the result.
+
+    The slider shows another slice of the result that the page keeps for the visitor.
+    """
+    import gradio
+
+    regions = gradio.AnnotatedImage(label="Regions", height=SHOWN)
+    place = gradio.Slider(label="Slice", minimum=1, maximum=2, step=1, visible=False)
+    sizes = gradio.Dataframe(headers=HEADERS, label="Sizes", interactive=False)
+    file = gradio.File(label="Mask, on the grid of the image", interactive=False)
+    kept = gradio.State(None, time_to_live=KEPT_SECONDS)
+    place.release(_draw_slice, inputs=[kept, place], outputs=[regions], api_name=False)
+    return [regions, place, sizes, file, kept]
+
+
+def draw(result: SegmentationPrediction) -> list[Any]:
+    """Return the values of the output components."""
+    import gradio
+
+    most = int((result.mask > 0).sum((1, 2)).argmax())
+    slices = len(result.mask)
+    slider = gradio.Slider(maximum=max(slices, 2), value=most + 1, visible=slices > 1)
+    return [_draw_slice(result, most + 1), slider, _table(result), str(_mask_file(result)), result]
+
+
+def _draw_slice(result: SegmentationPrediction | None, place: float) -> Any:
+    """Return the regions in a slice, numbered from 1; a line of the picture divides objects that touch."""
+    import gradio
+
+    if result is None:
+        return None
+    index = int(place) - 1
+    mask = result.mask[index]
+    if result.instances is not None:
+        mask = np.where(_touch(result.instances[index]), 0, mask)
+    times = max(1, SHOWN // max(mask.shape))
+    picture = result.image.grey_levels()[index]
+    shown = np.broadcast_to(_enlarge(picture, times), (*_enlarge(mask, times).shape, 3))
+    parts = [(_enlarge(mask == number, times).astype(float), label) for number, label in enumerate(result.labels, 1)]
+    colours = {label: "#{:02x}{:02x}{:02x}".format(*colour) for label, colour in label_colours(result.labels).items()}
+    return gradio.AnnotatedImage(value=(shown, parts), color_map=colours)
+
+
+def _touch(objects: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Say which pixels of objects (height, width) have another object's pixel below or on their right."""
+    touching = np.zeros(objects.shape, bool)
+    for axis in (0, 1):
+        first, second = np.moveaxis(objects, axis, 0)[:-1], np.moveaxis(objects, axis, 0)[1:]
+        np.moveaxis(touching, axis, 0)[:-1] |= (first != second) & (first > 0) & (second > 0)
+    return touching
+
+
+def _enlarge(pixels: NDArray, times: int) -> NDArray:
+    return pixels.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def _table(result: SegmentationPrediction) -> list[list[str]]:
+    return [
+        [label, "not counted" if region.count is None else str(region.count), region.size, region.percentage,
+         f"{region.confidence:.2f}"]
+        for label, region in result.regions.items()
+    ]  # fmt: skip
+
+
+def _mask_file(result: SegmentationPrediction) -> Path:
+    """Write the mask into a folder that goes when the result does."""
+    folder = tempfile.mkdtemp(prefix="medhub-mask-")
+    weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
+    return result.save(Path(folder) / ("mask.nii.gz" if len(result.mask) > 1 else "regions.mask.png"))
