@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 TOLERANCE = 1e-5
-"""How far two scores of one input may differ: float32 sums in another order, and no more."""
+"""How far two scores of one input may differ, of 1 or of the larger: float32 sums in another order, and no more."""
 
 
 def close_rows(first: Any, second: Any) -> bool:
     """Say whether two rows, or two arrays of rows, differ by rounding only."""
-    return _agree(first, second, lambda one, other: np.allclose(one, other, rtol=0, atol=TOLERANCE))
+    return _agree(first, second, lambda one, other: np.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE))
 
 
 def same_rows(first: Any, second: Any) -> bool:

@@ -78,17 +78,24 @@ def region_overlay(
     (height, width) gets an outline of its own. A dark line around an outline shows it on light stains too.
     """
     import PIL.Image
-    from scipy.ndimage import maximum_filter, minimum_filter
+    from scipy.ndimage import maximum_filter
 
     beneath = _enlarged_for_outlines(picture)
     classes = _nearest(mask, beneath.size)
     regions = classes if instances is None else _nearest(instances, beneath.size)
-    edge = (maximum_filter(regions, 5) != minimum_filter(regions, 5)) & (regions > 0)
+    edge = outline(regions)
     around = maximum_filter(edge, 3) & (regions == 0)
     palette = np.array([_BLACK, *(colours[name] for name in names)], dtype=float)
     opacity = np.where(edge | around, 1.0, FILLED * (regions > 0))[..., None]
     shown = np.asarray(beneath) * (1 - opacity) + palette[np.where(around, 0, classes)] * opacity
     return _with_legend(PIL.Image.fromarray(shown.round().astype(np.uint8)), {name: colours[name] for name in names})
+
+
+def outline(regions: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Say which pixels of numbered regions (height, width) lie within two pixels of another region or of 0."""
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    return (maximum_filter(regions, 5) != minimum_filter(regions, 5)) & (regions > 0)
 
 
 def box_overlay(

@@ -110,7 +110,8 @@ def _load_busi(paths: Mapping[str, Path]) -> Table:
         rows=make_rows(records), label_names=labels,
         dropped={"scan that stands under two labels": len(disputed)} if disputed else {},
         notes=("The scans bear no patient; near duplicates, found by a fingerprint, are kept together instead.",
-               "Calipers and text are burnt into some scans, and sonographers measure lesions: a leak of the label.",
+               "Known leak: calipers and text are burnt into some scans, and sonographers measure lesions, so that the "
+               "marks betray the label. No scan was left out for them.",
                "The scans were resized to 256 by 256 pixels without keeping their proportions."),
     )  # fmt: skip
 

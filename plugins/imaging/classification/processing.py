@@ -94,10 +94,11 @@ class ImageClassificationProcessor(Processor):
     def features(self, sample: Image) -> dict[str, NDArray]:
         """Return uint8 pixels: (channels, size, size) of a picture, (slices, channels, size, size) of a volume.
 
-        As in MedMNIST, the middle square is cut out and brought to size. Of thick stacks `max_slices` slices are kept.
+        Of a picture, as in MedMNIST, the middle square is cut out and brought to size. The slices of a volume are kept
+        whole and never enlarged, so that large and small organs stay so. Of thick stacks `max_slices` slices are kept.
         """
         kept = np.linspace(0, sample.slices - 1, min(sample.slices, self.max_slices)).round().astype(int)
-        slices = np.stack([self._fit(pixels) for pixels in middle_squares(sample)[kept]])
+        slices = np.stack([self._fit(pixels) for pixels in self._squares(sample)[kept]])
         return {"pixel_values": slices if self.volume else slices[0]}
 
     def collate(self, columns: Columns, generator: torch.Generator | None = None) -> dict[str, Tensor]:
@@ -124,8 +125,11 @@ class ImageClassificationProcessor(Processor):
             label=label,
             legend="yellow to red parts speak for it, blue ones against it",
             values=heat,
-            picture=draw(middle_squares(sample), heat),
+            picture=draw(self._squares(sample), heat),
         )
+
+    def _squares(self, image: Image) -> NDArray[np.uint8]:
+        return whole_squares(image, least=self.image_size) if self.volume else middle_squares(image)
 
     def _fit(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bring a square slice (side, side, 1 or 3) to (channels, size, size)."""
@@ -144,6 +148,16 @@ def middle_squares(image: Image) -> NDArray[np.uint8]:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return image.grey_levels()[:, top : top + side, left : left + side]
+
+
+def whole_squares(image: Image, *, least: int) -> NDArray[np.uint8]:
+    """Return the slices in 256 levels, with black around them: (slices, side, side, channels), side `least` or more."""
+    height, width = image.pixels.shape[1:3]
+    side = max(height, width, least)
+    top, left = (side - height) // 2, (side - width) // 2
+    return np.pad(
+        image.grey_levels(), ((0, 0), (top, side - height - top), (left, side - width - left), (0, 0))
+    )  # fmt: skip
 
 
 def _modalities(rows: Dataset) -> list[str]:

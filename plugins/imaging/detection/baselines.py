@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from medhub.processing import as_rows
 
 from .boxes import letterbox
-from .config import ImageDetectionConfig
 from .metrics import intersection_over_union
 from .processing import ImageDetectionProcessor
 
@@ -39,17 +38,16 @@ def threshold_and_watershed(
     test: Dataset,
     *,
     labels: tuple[str, ...],
+    processor: ImageDetectionProcessor,
     seed: int,
-    processor: ImageDetectionProcessor | None = None,
 ) -> NDArray:
     """Return boxes of the test rows, as `ImageDetectionProcessor.scores` does.
 
     Otsu's threshold on a channel finds the foreground, a watershed on the distance to the background divides it, and
     logistic regression on each region's size, shape and colour says what it is, if anything. The channel and the least
-    distance of two objects are those that find most of the training rows' boxes. `processor` is the network's, in whose
-    input pixels boxes are told; None: one of the default size.
+    distance of two objects are those that find most of the training rows' boxes. `processor` is the network's: boxes
+    are told in its input pixels.
     """
-    processor = processor or ImageDetectionProcessor.fit(train, ImageDetectionConfig())
     cut = _choose_cut(train, processor)
     regressor = _fit_regressor(train, processor, cut, seed=seed)
     return as_rows([_named(cut(_colours(raw, processor)), regressor, count=len(labels)) for raw in test["input"]])

@@ -11,6 +11,8 @@ from .metrics import FIRST, LABEL, SCORE, match
 
 FEWEST = 5
 """Right and wrong boxes each from which a label's scale is fitted; with fewer it stays as it is."""
+LEAST_SLOPE = 0.05
+"""Where a logit hardly tells right from wrong, nearly all boxes get the share of right ones as their probability."""
 
 
 def fit_calibration(
@@ -19,7 +21,7 @@ def fit_calibration(
     """Return a slope and an offset for each label's logit, and what to say of them.
 
     A box is right when it finds an object at an overlap of .5. `before` are the slopes and offsets that the `scores`
-    were made with. A slope is never negative, so that the order of boxes stays (Platt 1999).
+    were made with. A slope is always positive, so that boxes keep their order (Platt 1999).
     """
     table = np.concatenate([match(*pair) for pair in zip(scores, truths, strict=True)])
     fitted, unfitted = [], []
@@ -27,10 +29,11 @@ def fit_calibration(
         boxes = table[table[:, LABEL] == label]
         right = boxes[:, FIRST] == 1
         old_slope, old_offset = before[label] if before else (1.0, 0.0)
-        slope, offset = _platt(logit(boxes[:, SCORE].clip(1e-6, 1 - 1e-6)), right)
-        if slope <= 0:
-            slope, offset = 1.0, 0.0
+        slope, offset = 1.0, 0.0
+        if min(right.sum(), (~right).sum()) < FEWEST:
             unfitted.append(name)
+        else:
+            slope, offset = _platt(logit(boxes[:, SCORE].clip(1e-6, 1 - 1e-6)), right)
         fitted.append([slope * old_slope, slope * old_offset + offset])
     said = (
         f"Probabilities of boxes were fitted to whether boxes of the {len(scores):,} validation images are right "
@@ -40,8 +43,9 @@ def fit_calibration(
 
 
 def _platt(logits: NDArray, right: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return slope and offset of a logistic regression of `right` on `logits`; a slope of 0 where it cannot be told."""
-    if min(right.sum(), (~right).sum()) < FEWEST:
-        return 0.0, 0.0
+    """Return slope and offset of a logistic regression of `right` on `logits`."""
     model = LogisticRegression().fit(logits[:, None], right)
-    return float(model.coef_[0, 0]), float(model.intercept_[0])
+    slope = float(model.coef_[0, 0])
+    if slope >= LEAST_SLOPE:
+        return slope, float(model.intercept_[0])
+    return LEAST_SLOPE, float(logit(right.mean()) - LEAST_SLOPE * logits.mean())

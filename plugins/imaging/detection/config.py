@@ -71,7 +71,7 @@ class ImageDetectionConfig(MedConfig):
         smallest = {
             "architecture": architecture or "yolo", "image_size": [64, 64], "mosaic": 0.0,
             "strides": [8, 16], "widths": [8, 16, 16, 32], "neck_width": 32, "distance_bins": 8,
-            "backbone": "test_resnet", "extra_widths": [16], "box_sizes": [10.0, 14.0, 24.0, 28.0],
+            "backbone": "test_resnet", "extra_widths": [16], "box_sizes": [12.0, 18.0, 26.0, 36.0],
         }  # fmt: skip
         return cls(**{**smallest, **changes})
 

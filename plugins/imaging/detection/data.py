@@ -47,12 +47,16 @@ def _draw_objects(random: np.random.Generator) -> tuple[NDArray[np.uint8], list[
     rows, columns = np.mgrid[:SIDE, :SIDE]
     image = np.full((SIDE, SIDE, 3), 210.0)
     free = np.ones((SIDE, SIDE), dtype=bool)
-    classes, boxes = [], []
-    for _ in range(int(random.integers(1, 5))):
+    classes: list[int] = []
+    boxes: list[list[int]] = []
+    wanted = random.integers(1, 5)
+    for _ in range(50):  # tries; a place may be taken
+        if len(boxes) == wanted:
+            break
         side, label = int(random.integers(10, 34)), int(random.integers(2))
         left, top = random.integers(0, SIDE - side + 1, 2).tolist()
         around = np.s_[max(top - 1, 0) : top + side + 1, max(left - 1, 0) : left + side + 1]
-        if not free[around].all():  # the first object always has its place
+        if not free[around].all():
             continue
         middle = (side - 1) / 2
         disc = (rows - top - middle) ** 2 + (columns - left - middle) ** 2 <= (side / 2) ** 2

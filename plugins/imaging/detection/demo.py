@@ -57,6 +57,6 @@ def draw(result: DetectionPrediction) -> list[Any]:
     boxes = [((round(box.x1), round(box.y1), round(box.x2), round(box.y2)), box.label) for box in result.found]
     pixels = result.pixels.repeat(3, axis=-1) if result.pixels.shape[-1] == 1 else result.pixels
     return [
-        gradio.AnnotatedImage((pixels, boxes), color_map=colours),
+        gradio.update(value=(pixels, boxes), color_map=colours),
         [[label, count] for label, count in result.counts.items()],
     ]

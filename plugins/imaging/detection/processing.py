@@ -58,8 +58,8 @@ class ImageDetectionProcessor(Processor):
         """Learn each channel's mean and deviation from the training rows, and which modalities they are of."""
         assert isinstance(config, ImageDetectionConfig)
         if config.modalities is None:
-            named = set(rows["modality"][:]) if "modality" in rows.column_names else {None}
-            config.modalities = [] if None in named else sorted(named)
+            named = rows["modality"][:] if "modality" in rows.column_names else [None]
+            config.modalities = [] if None in named else sorted(set(named))
         processor = cls(
             image_size=[*config.image_size], channels=config.channels, horizontal_flip=config.horizontal_flip,
             vertical_flip=config.vertical_flip, mosaic=config.mosaic, modalities=config.modalities,
@@ -131,7 +131,7 @@ class ImageDetectionProcessor(Processor):
     def scores(self, outputs: ModelOutput, config: MedConfig) -> NDArray:
         """Return an (n, 6) array an image: left, top, right, bottom in input pixels, probability, label.
 
-        At most 300 boxes are left of the candidates, the most probable first.
+        Of the candidates those are left that `keep_best` chooses, the most probable first.
         """
         assert isinstance(config, ImageDetectionConfig)
         rows = []

@@ -24,10 +24,11 @@ class FeaturePyramid(nn.Module):
         import timm
 
         levels = tuple(int(math.log2(stride)) - 1 for stride in config.strides)
-        self.network: Any = timm.create_model(
+        network: Any = timm.create_model(
             config.backbone, pretrained=False, in_chans=config.channels, features_only=True, out_indices=levels
         )
-        widths = self.network.feature_info.channels()
+        self.network = network
+        widths = network.feature_info.channels()
         self.extras = nn.ModuleList(
             halving(before, after) for before, after in pairwise([widths[-1], *config.extra_widths])
         )

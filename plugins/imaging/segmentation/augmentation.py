@@ -43,7 +43,7 @@ def cut_patches(
     Images are (channels, *space), labels (maps, *space), of any size. Place, angle, size and bend are random; each
     pixel is interpolated once, labels are taken from the nearest one. Outside an image its rim is repeated.
     """
-    batch, axes = len(images), len(patch_size)
+    batch = len(images)
     matrices = _matrices(batch, spacing, flip_axes=flip_axes, turn=turn, generator=generator)
     offsets = torch.stack(torch.meshgrid(*(torch.arange(n) - (n - 1) / 2 for n in patch_size), indexing="ij"), -1)
     offsets = offsets + _bend(batch, patch_size, generator)
@@ -53,26 +53,38 @@ def cut_patches(
         size = torch.tensor(image.shape[1:])
         places = places + _centre(label[0], patch_size, generator)
         grid = ((2 * places + 1) / size - 1).flip(-1)[None]  # grid_sample has the last axis first, and ends at -1 and 1
-        options = {"padding_mode": "border", "align_corners": False}
-        pixels.append(functional.grid_sample(image[None].float(), grid, mode="bilinear", **options))
-        numbers.append(functional.grid_sample(label[None].float(), grid, mode="nearest", **options))
+        pixels.append(_sample(image, grid, mode="bilinear"))
+        numbers.append(_sample(label, grid, mode="nearest"))
         inside.append((grid.abs() <= 1).all(-1))
     return torch.cat(pixels), torch.cat(numbers).long(), torch.cat(inside)
 
 
 def expose(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Return normalised images (batch, channels, *space) with another gamma, contrast and brightness, and with noise."""
-    batch = len(images)
+    """Return normalised images (batch, channels, *space) with another gamma, contrast and brightness, and with noise.
 
-    def either_way(most: float) -> Tensor:
-        return most * (2 * torch.rand(batch, *[1] * (images.ndim - 1), generator=generator) - 1)
-
+    What is darkest and brightest in an image stays so under gamma, as in nnU-Net.
+    """
     within = tuple(range(1, images.ndim))
+    each = (-1, *[1] * len(within))
+    gamma, contrast, brightness, noise = (_either_way(len(images), generator).view(each) for _ in range(4))
     darkest, brightest = images.amin(within, keepdim=True), images.amax(within, keepdim=True)
     span = (brightest - darkest).clamp(min=1e-6)
-    images = ((images - darkest) / span) ** either_way(GAMMA).exp() * span + darkest
-    images = images * either_way(CONTRAST).exp() + either_way(BRIGHTNESS)
-    return images + torch.randn(images.shape, generator=generator) * either_way(NOISE)
+    images = ((images - darkest) / span) ** torch.exp(GAMMA * gamma) * span + darkest
+    images = images * torch.exp(CONTRAST * contrast) + BRIGHTNESS * brightness
+    return images + NOISE * noise * torch.randn(images.shape, generator=generator)
+
+
+def class_map(classes: Tensor, objects: Tensor, *, border: int | None, inside: Tensor | None = None) -> Tensor:
+    """Return the class of each pixel (batch, *space): `border` where an object touches another or the background.
+
+    `classes` and `objects` are (batch, *space); pixels that are not `inside` an image are IGNORED.
+    """
+    if border is not None:
+        pool = {2: functional.max_pool2d, 3: functional.max_pool3d}[objects.ndim - 1]
+        numbers = objects[:, None].float()
+        most, least = pool(numbers, 3, 1, 1)[:, 0], -pool(-numbers, 3, 1, 1)[:, 0]
+        classes = torch.where((classes > 0) & (most != least), border, classes)
+    return classes if inside is None else classes.masked_fill(~inside, IGNORED)
 
 
 def _matrices(
@@ -116,18 +128,10 @@ def _centre(classes: Tensor, patch_size: Sequence[int], generator: torch.Generat
     return chosen - 0.5
 
 
+def _sample(maps: Tensor, grid: Tensor, *, mode: str) -> Tensor:
+    """Return maps (channels, *space) at the places of a grid: (1, channels, *patch_size)."""
+    return functional.grid_sample(maps[None].float(), grid, mode=mode, padding_mode="border", align_corners=False)
+
+
 def _either_way(batch: int, generator: torch.Generator) -> Tensor:
     return 2 * torch.rand(batch, generator=generator) - 1
-
-
-def class_map(classes: Tensor, objects: Tensor, *, border: int | None, inside: Tensor | None = None) -> Tensor:
-    """Return the class of each pixel (batch, *space): `border` where an object touches another or the background.
-
-    `classes` and `objects` are (batch, *space); pixels that are not `inside` an image are IGNORED.
-    """
-    if border is not None:
-        pool = {2: functional.max_pool2d, 3: functional.max_pool3d}[objects.ndim - 1]
-        numbers = objects[:, None].float()
-        most, least = pool(numbers, 3, 1, 1)[:, 0], -pool(-numbers, 3, 1, 1)[:, 0]
-        classes = torch.where((classes > 0) & (most != least), border, classes)
-    return classes if inside is None else classes.masked_fill(~inside, IGNORED)

@@ -92,9 +92,9 @@ def _size_of(path: Path, image: Mapping[str, Any], file: Path) -> tuple[int, int
     return height, width
 
 
-def _draw(objects: Sequence[Mapping[str, Any]], values: Sequence[int], *, size: tuple[int, int]) -> NDArray[np.int32]:
+def _draw(objects: Sequence[Mapping[str, Any]], values: Sequence[int], *, size: tuple[int, int]) -> NDArray[np.uint16]:
     """Write each object's value into an empty map (height, width)."""
-    mask = np.zeros(size, np.int32)
+    mask = np.zeros(size, np.uint16)
     for annotation, value in zip(objects, values, strict=True):
         shape, name = annotation.get("segmentation"), annotation["name"]
         mask[_runs(shape, name, size) if isinstance(shape, dict) else _polygons(shape, name, size)] = value

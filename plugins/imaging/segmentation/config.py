@@ -43,7 +43,7 @@ class ImageSegmentationConfig(MedConfig):
     ARCHITECTURES: ClassVar[tuple[str, ...]] = ("unet", "deeplabv3plus", "unet3d")
 
     architecture: str = "unet"
-    problem_type: str | None = None  # type: ignore[assignment]
+    problem_type: str | None = None
     encoder: str = "regnetx_002"
     """The network of timm that reads pictures before "unet" and "deeplabv3plus" draw the mask."""
     widths: list[int] | None = None
@@ -68,7 +68,17 @@ class ImageSegmentationConfig(MedConfig):
     turn: bool | None = None
     """Whether training may turn an image by any angle, or by a few degrees only; None: pictures yes, volumes no."""
     modalities: list[str] | None = None
-    """DICOM's codes of the modalities that the model accepts, empty for all; None: those that the training rows name."""
+    """DICOM's codes of the modalities that the model accepts, empty for all; None: those of the training rows."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        self.patch_size = self.patch_size or [*USUAL_PATCH[self.axes]]
+        self.widths = self.widths or [*USUAL_WIDTHS[self.architecture]]
+        step = MULTIPLE[self.axes]
+        if len(self.patch_size) != self.axes or any(side < step or side % step for side in self.patch_size):
+            raise ConfigError(
+                f"patch_size cannot be {self.patch_size}; give {self.axes} multiples of {step} for {self.architecture}"
+            )
 
     @classmethod
     def tiny(cls, architecture: str | None = None, **changes: Any) -> Self:
@@ -88,14 +98,3 @@ class ImageSegmentationConfig(MedConfig):
     def outputs(self) -> int:
         """How many maps the network draws: background, the labels, and, where objects are told apart, their borders."""
         return 1 + self.num_labels + bool(self.instances)
-
-    def check_architecture(self) -> None:
-        """Raise ConfigError for a network that is none of ours, and for patches that it cannot halve as often."""
-        super().check_architecture()
-        self.patch_size = [*USUAL_PATCH[self.axes]] if self.patch_size is None else self.patch_size
-        self.widths = [*USUAL_WIDTHS[self.architecture]] if self.widths is None else self.widths
-        step = MULTIPLE[self.axes]
-        if len(self.patch_size) != self.axes or any(side < step or side % step for side in self.patch_size):
-            raise ConfigError(
-                f"patch_size cannot be {self.patch_size}; give {self.axes} multiples of {step} for {self.architecture}"
-            )

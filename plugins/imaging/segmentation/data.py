@@ -63,14 +63,20 @@ def _nifti(values: NDArray, affine: NDArray) -> bytes:
     return nibabel.Nifti1Image(values, affine).to_bytes()
 
 
-def _load_dsb2018(paths: Mapping[str, Path]) -> Table:
-    """Make a row of every picture; crops of one field of view share a group."""
+def _pixels(path: Path) -> NDArray:
+    """Return the pixels of a PNG or TIFF file as they are stored."""
     import PIL.Image
 
+    with PIL.Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def _load_dsb2018(paths: Mapping[str, Path]) -> Table:
+    """Make a row of every picture; crops of one field of view share a group."""
     with paths["index.csv"].open(encoding="utf-8", newline="") as file:
         names = [record["id"] for record in csv.DictReader(file) if record["kind"] == "fluorescence"]
     images = [paths[f"images/{name}.png"] for name in names]
-    fields = crop_groups([np.asarray(PIL.Image.open(image)) for image in images])
+    fields = crop_groups([*map(_pixels, images)])
     records = [
         {"input": [as_file(image)], "labels": as_labels(paths[f"masks/{name}.png"], instances=True),
          "group": f"field {field}", "modality": "GM"}
@@ -108,9 +114,7 @@ def _load_hippocampus(paths: Mapping[str, Path]) -> Table:
 
 def _load_stardist(paths: Mapping[str, Path]) -> Table:
     """Make a row of each of 16 tiles of the one picture; TIFF is turned into PNG, which keeps the 16 bits."""
-    import PIL.Image
-
-    picture, mask = (np.asarray(PIL.Image.open(paths[name])) for name in ("img2d.tif", "mask2d.tif"))
+    picture, mask = (_pixels(paths[name]) for name in ("img2d.tif", "mask2d.tif"))
     records = []
     for top in range(0, len(picture), TILE):
         for left in range(0, picture.shape[1], TILE):

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..files import read_image
 from ..image import Image
-from ..overlays import label_colours
+from ..overlays import FILLED, label_colours, outline
 from .data import synthetic
 from .results import SegmentationPrediction
 
@@ -21,7 +20,7 @@ SHOWN = 512
 """Pixels of the longer side to which a small slice is enlarged."""
 KEPT_SECONDS = 3600
 """For so long the slider finds a visitor's volume."""
-HEADERS = ["Label", "Objects", "Size", "Share of the image", "Mean probability"]
+HEADERS = ["Label", "Objects", "Size", "Share", "Probability"]
 
 
 def inputs() -> list[Any]:
@@ -76,34 +75,22 @@ def draw(result: SegmentationPrediction) -> list[Any]:
 
 
 def _draw_slice(result: SegmentationPrediction | None, place: float) -> Any:
-    """Return the regions in a slice, numbered from 1; a line of the picture divides objects that touch."""
+    """Return the regions in a slice, numbered from 1, with an outline around each object."""
     import gradio
 
     if result is None:
         return None
     index = int(place) - 1
-    mask = result.mask[index]
-    if result.instances is not None:
-        mask = np.where(_touch(result.instances[index]), 0, mask)
-    times = max(1, SHOWN // max(mask.shape))
-    picture = result.image.grey_levels()[index]
-    shown = np.broadcast_to(_enlarge(picture, times), (*_enlarge(mask, times).shape, 3))
-    parts = [(_enlarge(mask == number, times).astype(float), label) for number, label in enumerate(result.labels, 1)]
+    times = max(1, SHOWN // max(result.mask.shape[1:]))
+    mask, objects, picture = (
+        planes[index].repeat(times, axis=0).repeat(times, axis=1)
+        for planes in (result.mask, result.mask if result.instances is None else result.instances,
+                       result.image.grey_levels())
+    )  # fmt: skip
+    opacity = np.where(outline(objects), 1.0, FILLED)
+    parts = [((mask == number) * opacity, label) for number, label in enumerate(result.labels, 1)]
     colours = {label: "#{:02x}{:02x}{:02x}".format(*colour) for label, colour in label_colours(result.labels).items()}
-    return gradio.AnnotatedImage(value=(shown, parts), color_map=colours)
-
-
-def _touch(objects: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Say which pixels of objects (height, width) have another object's pixel below or on their right."""
-    touching = np.zeros(objects.shape, bool)
-    for axis in (0, 1):
-        first, second = np.moveaxis(objects, axis, 0)[:-1], np.moveaxis(objects, axis, 0)[1:]
-        np.moveaxis(touching, axis, 0)[:-1] |= (first != second) & (first > 0) & (second > 0)
-    return touching
-
-
-def _enlarge(pixels: NDArray, times: int) -> NDArray:
-    return pixels.repeat(times, axis=0).repeat(times, axis=1)
+    return gradio.AnnotatedImage(value=(np.broadcast_to(picture, (*mask.shape, 3)), parts), color_map=colours)
 
 
 def _table(result: SegmentationPrediction) -> list[list[str]]:

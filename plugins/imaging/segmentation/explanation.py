@@ -14,7 +14,7 @@ from medhub.explain import grad_cam
 
 from ..overlays import heat_overlay
 from .config import MULTIPLE
-from .model import ImageSegmentationModel, SegmentationOutput, pad_to
+from .model import ImageSegmentationModel, SegmentationOutput, crop_to, pad_to
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -29,10 +29,10 @@ def attribute(model: ImageSegmentationModel, batch: dict[str, Tensor], *, label:
     This is Seg-Grad-CAM (Vinogradova et al. 2020). Where the network draws no such region, it is what spoke for the
     label anywhere.
     """
-    index = int(model.config.label2id[label])
+    index = [*model.config.id2label.values()].index(label)
     pixels, own = batch["pixel_values"].to(model.device), batch["size"][0].tolist()
     heat = np.zeros(own, np.float32)
-    window = _window(model, pixels, own, index)
+    window = explained_window(model, pixels, own, index)
     inside = (slice(None), slice(None), *window)
     step = MULTIPLE[model.config.axes]
     shape = [-(-(part.stop - part.start) // step) * step for part in window]
@@ -41,7 +41,7 @@ def attribute(model: ImageSegmentationModel, batch: dict[str, Tensor], *, label:
         whole, {"pixel_values": pad_to(pixels[inside], shape)}, name="pixel_values", label=index,
         layer=model.attribution_layer(), read=_region_logits,
     )[0, 0]  # fmt: skip
-    heat[window] = found.cpu().numpy()[tuple(slice(part.stop - part.start) for part in window)]
+    heat[window] = crop_to(found[None], heat[window].shape)[0].cpu().numpy()
     return heat
 
 
@@ -78,8 +78,11 @@ def _region_logits(outputs: ModelOutput) -> Tensor:
     return torch.stack(means)[None]
 
 
-def _window(model: ImageSegmentationModel, pixels: Tensor, own: list[int], index: int) -> tuple[slice, ...]:
-    """Return the part of an image that is explained: all of it, or what lies around the middle of the region."""
+def explained_window(model: ImageSegmentationModel, pixels: Tensor, own: list[int], index: int) -> tuple[slice, ...]:
+    """Return what is explained of an image (1, channels, *space) of size `own`.
+
+    That is all of it or, where that would not fit the memory, a patch around the middle of the region of label `index`.
+    """
     if np.prod(own) <= LARGEST:
         return tuple(map(slice, [0] * len(own), own))
     with torch.inference_mode():

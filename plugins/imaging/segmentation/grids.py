@@ -31,23 +31,23 @@ def on_grid(image: Image, spacing: Sequence[float] | None, *, order: int) -> NDA
     """
     if spacing is None:
         return image.pixels[0]
-    turned = canonical(image)
-    return resample(turned.pixels, spacing_of(turned.affine), spacing, order=order)
+    turned, own_spacing = _turned(image)
+    return resample(turned.pixels, own_spacing, spacing, order=order)
 
 
 def on_image(mask: NDArray, image: Image, spacing: Sequence[float] | None) -> NDArray:
     """Return a mask (*space) as it lies on the image's own pixels, (slices, rows, columns): `on_grid` undone."""
     if spacing is None:
         return mask[None]
-    turned = canonical(image)
-    own = resample(mask, spacing, spacing_of(turned.affine), order=0, shape=turned.pixels.shape[:3])
+    turned, own_spacing = _turned(image)
+    own = resample(mask, spacing, own_spacing, order=0, shape=turned.pixels.shape[:3])
     return restore(own, turned, image)
 
 
 def median_spacing(rows: Dataset) -> list[float]:
     """Return the median over volumes of the millimetres between slices, rows and columns, once turned."""
     chosen = np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).round().astype(int)
-    found = [spacing_of(canonical(read_image(rows[int(row)]["input"])).affine) for row in chosen]
+    found = [_turned(read_image(rows[int(row)]["input"]))[1] for row in chosen]
     return [round(float(value), 4) for value in np.median(np.array(found), axis=0)]
 
 
@@ -64,3 +64,10 @@ def check_grid(image: Image, mask: Image) -> None:
             f"the mask {mask.source} lies elsewhere in the patient than its image {image.source}; export it on the "
             "image's own grid"
         )
+
+
+def _turned(image: Image) -> tuple[Image, tuple[float, float, float]]:
+    """Return a volume in canonical order, and its millimetres between slices, rows and columns."""
+    turned = canonical(image)
+    assert turned.affine is not None  # or it would have been refused
+    return turned, spacing_of(turned.affine)

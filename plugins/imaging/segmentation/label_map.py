@@ -32,9 +32,7 @@ class LabelMap:
         return np.array(maps, dtype=dtype)
 
 
-def decide(
-    probabilities: NDArray[np.floating], *, labels: int, spacing: Sequence[float] | None = None
-) -> LabelMap:
+def decide(probabilities: NDArray[np.floating], *, labels: int, spacing: Sequence[float] | None = None) -> LabelMap:
     """Return what probabilities (outputs, *space) of background, labels and perhaps borders say.
 
     A pixel belongs to the most probable label where the background is less probable than all else together. With

@@ -77,7 +77,7 @@ class ImageSegmentationModel(MedModel):
     def _answer_each(self, pixel_values: Tensor, size: Tensor) -> Tensor:
         answers = []
         for image, own in zip(pixel_values, size.tolist(), strict=True):
-            logits = self._answer(image[(slice(None), *map(slice, own))])
+            logits = self._answer(crop_to(image, own))
             answers.append(pad_to(logits, image.shape[1:], mode="constant"))
         return torch.stack(answers)
 
@@ -88,7 +88,15 @@ class ImageSegmentationModel(MedModel):
         patch: Sequence[int] = self.config.patch_size or []
         wide = pad_to(image[None], [max(pair) for pair in zip(patch, image.shape[1:], strict=True)])
         logits = sliding_window_inference(wide, patch, WINDOWS, self.network, overlap=OVERLAP, mode="gaussian")
-        return logits[(0, slice(None), *map(slice, image.shape[1:]))]
+        assert isinstance(logits, Tensor)  # MONAI returns a dict where the network does
+        return crop_to(logits[0], image.shape[1:])
+
+
+def crop_to(maps: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return the start of maps (channels, *space), of the given shape."""
+    for axis, side in enumerate(shape, start=1):
+        maps = maps.narrow(axis, 0, side)
+    return maps
 
 
 def pad_to(maps: Tensor, shape: Sequence[int], mode: str = "replicate", value: float = 0.0) -> Tensor:

@@ -131,9 +131,10 @@ def _read_mask(path: Path) -> Image:
     """Read a mask, of a PNG with a palette the numbers and not the colours."""
     import PIL.Image
 
-    if _has_palette(path):
-        return from_array(np.asarray(PIL.Image.open(path)), path.name)
-    return read_image(path)
+    if not _has_palette(path):
+        return read_image(path)
+    with PIL.Image.open(path) as picture:
+        return from_array(np.asarray(picture), path.name)
 
 
 def _has_palette(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -26,7 +26,7 @@ from .explanation import attribute, draw
 from .grids import check_grid, median_spacing, middle, on_grid, on_image
 from .label_map import LabelMap, decide
 from .losses import IGNORED
-from .model import ImageSegmentationModel, pad_to
+from .model import ImageSegmentationModel, crop_to, pad_to
 
 if TYPE_CHECKING:
     from medhub.modeling import MedConfig, MedModel
@@ -64,8 +64,8 @@ class ImageSegmentationProcessor(Processor):
         if config.spacing is None and volume:
             config.spacing = median_spacing(rows)
         if config.modalities is None:
-            named = set(rows["modality"]) if "modality" in rows.column_names else {None}
-            config.modalities = [] if None in named else sorted(named)
+            named = rows["modality"][:] if "modality" in rows.column_names else [None]
+            config.modalities = [] if None in named else sorted({str(name) for name in named})
         if config.flip_axes is None:
             config.flip_axes = [2] if volume else [0, 1]
         if config.turn is None:
@@ -165,22 +165,37 @@ class ImageSegmentationProcessor(Processor):
 
     def scores(self, outputs: ModelOutput, config: MedConfig) -> NDArray:
         """Return each row's LabelMap, on the grid that the network sees."""
-        probabilities = (outputs["logits"].float() / config.temperature).softmax(1).cpu().numpy()
+        probabilities = (outputs["logits"].float() / config.temperature).softmax(1).cpu()
         maps = []
         for row, size in zip(probabilities, outputs["size"].tolist(), strict=True):
-            own = row[(slice(None), *map(slice, size))]
-            maps.append(decide(own, labels=self.labels, spacing=self.spacing))
+            maps.append(decide(crop_to(row, size).numpy(), labels=self.labels, spacing=self.spacing))
         return as_rows(maps)
+
+    def calibrate(self, scores: NDArray, truths: NDArray, config: MedConfig) -> str | None:
+        """Say how the stated probability of regions compares with how much of them is true; nothing is fitted."""
+        said = []
+        for label in range(self.labels):
+            name, found = config.id2label[label], [answer.classes == label + 1 for answer in scores]
+            pixels = sum(map(np.count_nonzero, found))
+            if not pixels:
+                continue
+            stated = sum(a.confidence[label] * np.count_nonzero(f) for a, f in zip(scores, found, strict=True)) / pixels
+            true = (
+                sum(np.count_nonzero(f & (t.classes == label + 1)) for t, f in zip(truths, found, strict=True)) / pixels
+            )
+            said.append(f"{name} {stated:.3f} stated and {true:.3f} true")
+        return f"Mean probability of the pixels found in the validation images: {', '.join(said)}." if said else None
 
     def result(self, sample: Image, scores: LabelMap, config: MedConfig) -> SegmentationPrediction:
         """Return the mask on the image's own grid, and what its regions measure."""
         from .results import SegmentationPrediction
 
-        instances = None if scores.instances is None else on_image(scores.instances, sample, self.spacing)
+        names = [config.id2label[i] for i in range(self.labels)]
+        mask = on_image(scores.classes, sample, self.spacing)
+        objects = None if scores.instances is None else on_image(scores.instances, sample, self.spacing)
         return SegmentationPrediction.from_mask(
-            sample, on_image(scores.classes, sample, self.spacing), labels=[config.id2label[i] for i in range(self.labels)],
-            confidence=scores.confidence, instances=instances,
-        )  # fmt: skip
+            sample, mask, labels=names, confidence=scores.confidence, instances=objects
+        )
 
     def explain(self, model: MedModel, sample: Image, label: str) -> Explanation:
         """Say where the network looked for the region of `label`: of a volume, drawn over the slice that says most.

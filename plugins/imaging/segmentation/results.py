@@ -39,10 +39,10 @@ class Region:
 
     @property
     def size(self) -> str:
-        """Say how large the region is, in the image's unit."""
+        """Say how large the region is, in pixels where the image has no unit."""
         if self.volume_ml is not None:
             return f"{self.volume_ml:.2f} ml"
-        return f"{self.area_mm2:.1f} mm²" if self.area_mm2 is not None else self.percentage
+        return f"{self.area_mm2:.1f} mm²" if self.area_mm2 is not None else f"{self.pixels:,} pixels"
 
     @property
     def percentage(self) -> str:
@@ -148,9 +148,10 @@ def _measure(image: Image, region: NDArray[np.bool_], confidence: float, instanc
 
 
 def _say(label: str, region: Region) -> str:
-    if region.count is None:
-        return f"{label} {region.size}"
-    return f"{label}: {region.count} object{'s' if region.count != 1 else ''}, {region.percentage} of the image"
+    if region.count is not None:
+        return f"{label}: {region.count} object{'s' if region.count != 1 else ''}, {region.percentage} of the image"
+    has_unit = region.volume_ml is not None or region.area_mm2 is not None
+    return f"{label} {region.size}" if has_unit else f"{label} {region.percentage} of the image"
 
 
 def _run_lengths(region: NDArray[np.bool_]) -> dict[str, list[int]]:

@@ -42,10 +42,10 @@ def as_file(path: Path | str, data: bytes | None = None) -> dict[str, Any]:
     return {"path": str(path), "bytes": data}
 
 
-def as_png(numbers: NDArray[np.integer]) -> bytes:
-    """Return numbers (height, width) from 0 as the bytes of a grey PNG of 8 bits, or of 16 where 255 is exceeded."""
+def as_png(numbers: NDArray[np.uint8 | np.uint16]) -> bytes:
+    """Return numbers (height, width) as the bytes of a grey PNG of as many bits."""
     import PIL.Image
 
     file = io.BytesIO()
-    PIL.Image.fromarray(numbers.astype(np.uint8 if numbers.max(initial=0) < 256 else np.uint16)).save(file, "PNG")
+    PIL.Image.fromarray(numbers).save(file, "PNG")
     return file.getvalue()

@@ -159,7 +159,17 @@ def test_thick_stacks_are_thinned():
     _, processor, _ = make("cnn_rnn", max_slices=5)
     volume = np.stack([np.full((8, 8), value, np.uint8) for value in range(41)])
     features = processor.features(processor.read(volume))["pixel_values"]
-    assert features[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40]
+    assert features[:, 0, 14, 14].tolist() == [0, 10, 20, 30, 40]
+
+
+@pytest.mark.parametrize(("size", "seen"), [((40, 20), (28, 14)), ((20, 10), (20, 10))])
+def test_volumes_are_kept_whole_and_never_enlarged(size: tuple[int, int], seen: tuple[int, int]):
+    _, processor, _ = make("cnn_rnn")
+    features = processor.features(processor.read(np.full((3, *size), 200, np.uint8)))["pixel_values"]
+    assert features.shape == (3, 1, 28, 28)
+    rows, columns = np.nonzero(features[1, 0] > 100)
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == seen
+    assert rows.min() + rows.max() == columns.min() + columns.max() == 27  # in the middle
 
 
 def test_ct_is_refused_by_an_xray_model():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import medhub
-from medhub.data import load_data
+from medhub.data import Splits, load_data
 from medhub.errors import InputError, LabelError
 from medhub.plugins.imaging.classification.baselines import majority, pixel_regression, size_regression
 from medhub.plugins.imaging.classification.config import ImageClassificationConfig
@@ -41,6 +42,11 @@ def write_csv(path: Path, *rows: list[str]) -> Path:
     return path
 
 
+def baseline(score: Callable[..., np.ndarray], splits: Splits) -> np.ndarray:
+    processor = ImageClassificationProcessor.fit(splits.train, ImageClassificationConfig())
+    return score(splits.train, splits.test, labels=splits.label_names, processor=processor, seed=0)
+
+
 # --- synthetic
 
 
@@ -51,10 +57,10 @@ def test_synthetic_studies_repeat_by_seed():
 
 def test_synthetic_studies_can_be_told_apart_from_their_middle_slice():
     splits = load_data(synthetic(size=200), split="group")
-    scores = pixel_regression(splits.train, splits.test, labels=splits.label_names, seed=0)
+    scores = baseline(pixel_regression, splits)
     auroc = medhub.get("imaging/classification").metric("auroc").compute
     assert auroc(scores, np.array(splits.test["labels"][:])) > 0.6
-    guess = majority(splits.train, splits.test, labels=splits.label_names, seed=0)
+    guess = baseline(majority, splits)
     np.testing.assert_allclose(guess.sum(1), 1)
     assert len(np.unique(guess, axis=0)) == 1
 
@@ -69,7 +75,7 @@ def test_size_and_brightness_betray_a_label(tmp_path: Path, what: str):
         path.parent.mkdir(exist_ok=True)
         pillow.fromarray(pixels).save(path)
     splits = load_data(own_files(tmp_path), split="group")
-    scores = size_regression(splits.train, splits.test, labels=splits.label_names, seed=0)
+    scores = baseline(size_regression, splits)
     np.testing.assert_array_equal(scores.argmax(1), splits.test["labels"][:])
     np.testing.assert_allclose(scores.sum(1), 1)
 
