@@ -18,7 +18,7 @@ import torch
 
 from medhub.data import Features, Splits, load_data, prepare
 from medhub.errors import ConfigError, LoadError, SplitError, suggest
-from medhub.evaluation import Report, calibrate, evaluate, predict_scores
+from medhub.evaluation import Calibration, Report, calibrate, code_version, evaluate, predict_scores
 from medhub.metrics import Metric
 from medhub.modeling import MedModel
 from medhub.predictor import Predictor, from_pretrained, model_folder
@@ -144,14 +144,30 @@ def run(
     half = recipe.half and halve(outcome.model, processor, parts["validation"], metric=metric, say=say)
     calibration = calibrate(outcome.model, processor, parts["validation"])
     Predictor(task, outcome.model, processor).save(folder, half=half)
-    recipe.save(folder / RECIPE_FILE, settings=settings.to_dict(), outcome=outcome.to_dict(), data=splits.summary())
+    recipe.save(
+        folder / RECIPE_FILE, settings=settings.to_dict(), outcome=outcome.to_dict(), data=splits.summary(),
+        calibration=asdict(calibration) if isinstance(calibration, Calibration) else calibration,
+        commit=code_version(),
+    )  # fmt: skip
     say("evaluating on the test split, beside the baselines")
     report = evaluate(task, outcome.model, processor, splits, seed=recipe.seed, command=_evaluation_command(folder))
-    write_card(
-        folder, task=task, report=report, data=splits.summary(), settings=settings.to_dict(),
-        outcome=outcome.to_dict(), train_command=recipe.command, calibration=calibration,
-    )  # fmt: skip
+    publish(folder, report)
     return report
+
+
+def publish(folder: str | os.PathLike[str], report: Report) -> None:
+    """Write the card of a model folder with the numbers of a report and what training left in training.json.
+
+    Raises LoadError where the folder has no such record.
+    """
+    folder = model_folder(folder)
+    recipe, record = read_recipe(folder), json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
+    fitted = record.get("calibration")
+    write_card(
+        folder, task=get(recipe.task), report=report, data=record["data"], settings=record["settings"],
+        outcome=record["outcome"], train_command=recipe.command, train_commit=record.get("commit", report.commit),
+        calibration=Calibration(**fitted) if isinstance(fitted, dict) else fitted,
+    )  # fmt: skip
 
 
 def halve(model: MedModel, processor: Processor, validation: Features, *, metric: Metric, say: Say) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 import medhub
 from medhub.errors import ConfigError, LoadError, SplitError, UnknownDataset
-from medhub.recipe import RECIPE_FILE, Recipe, read_recipe, reevaluate, run
+from medhub.recipe import RECIPE_FILE, Recipe, publish, read_recipe, reevaluate, run
 from medhub.registry import get, tasks
 
 RECIPE = Recipe(task="chem/toxicity", data="synthetic", architecture="dnn", settings={"epochs": 2})
@@ -50,6 +50,13 @@ def test_the_card_is_complete(trained: Path) -> None:
     from medhub.publishing import check_card
 
     assert check_card(trained) == []
+
+
+def test_a_card_is_written_anew_without_training(trained: Path) -> None:
+    before = (trained / "README.md").read_text()
+    (trained / "README.md").unlink()
+    publish(trained, reevaluate(trained))
+    assert (trained / "README.md").read_text() == before
 
 
 def test_half_the_bits_make_half_the_file_and_the_same_numbers(trained: Path, tmp_path: Path) -> None:

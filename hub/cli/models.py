@@ -57,15 +57,22 @@ def evaluate(
     data: Data = None,
     split: Split = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, for --data.")] = 0,
+    card: Annotated[bool, typer.Option("--card", help="Write the numbers onto the card of the model folder.")] = False,
     json: Json = False,
 ) -> None:
     """Evaluate a model on its test split, beside the baselines, with 95 % intervals.
 
     Example: medhub evaluate tox21-toxicity
     """
-    from medhub.recipe import reevaluate
+    from medhub.recipe import publish, reevaluate
 
-    _show(reevaluate(name, data=data, split=split, seed=seed, say=_say), as_json=json)
+    if card and data is not None:
+        raise typer.BadParameter("--card tells of the data that the model was trained on; leave --data out")
+    report = reevaluate(name, data=data, split=split, seed=seed, say=_say)
+    _show(report, as_json=json)
+    if card:
+        publish(name, report)
+        _say(f"wrote {name}/README.md")
 
 
 def predict(

@@ -51,13 +51,15 @@ def write_card(
     settings: Mapping[str, Any],
     outcome: Mapping[str, Any],
     train_command: str,
+    train_commit: str | None = None,
     calibration: Calibration | str | None = None,
     licence: str = "apache-2.0",
 ) -> Path:
     """Write README.md, evaluation.json and .eval_results/ into a model folder that holds config.json and the weights.
 
     `data` is `Splits.summary()`, `settings` and `outcome` are what training was given and came to, as dicts. `licence`
-    is the weights', in the Hub's spelling; the data's own stands apart, in the section on data. Returns the card.
+    is the weights', in the Hub's spelling; the data's own stands apart, in the section on data. `train_commit` is the
+    code that made the weights (None: that which made the report). Returns the card.
     """
     folder = Path(folder)
     name = folder.resolve().name
@@ -65,7 +67,10 @@ def write_card(
     source = task.datasets.get(data["dataset"]) if data["dataset"] else None
     title = _title(source, data)
     page = read_page(_readme(task))
-    reproduction = sections.reproduction(report, settings=settings, outcome=outcome, train_command=train_command)
+    reproduction = sections.reproduction(
+        report, settings=settings, outcome=outcome, train_command=train_command,
+        train_commit=train_commit or report.commit,
+    )  # fmt: skip
     parts = [
         f"# {escape(name)}",
         f"> **{NOTICE}**",

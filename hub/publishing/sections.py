@@ -117,13 +117,20 @@ def data(summary: Mapping[str, Any], source: Source | None, *, licence: str) -> 
     )
 
 
-def reproduction(report: Report, *, settings: Mapping[str, Any], outcome: Mapping[str, Any], train_command: str) -> str:
+def reproduction(
+    report: Report,
+    *,
+    settings: Mapping[str, Any],
+    outcome: Mapping[str, Any],
+    train_command: str,
+    train_commit: str,
+) -> str:
     """Give the commands that make the weights and the numbers again, and all that they depend on."""
-    changed = report.commit.endswith("-dirty")
     facts = [
         ["", ""],
         ["Seed", str(report.seed)],
-        ["Code", code(report.commit) + (", with changes that were not committed" if changed else "")],
+        ["Code of the weights", _version(train_commit)],
+        ["Code of the numbers", _version(report.commit)],
         ["Training time", _duration(outcome["seconds"])],
         ["Steps", f"{outcome['steps']:,}; the weights are those of epoch {outcome['best_epoch']:,}"],
         ["Processes", str(outcome.get("processes", 1))],
@@ -137,6 +144,11 @@ def reproduction(report: Report, *, settings: Mapping[str, Any], outcome: Mappin
             table(chosen),
         ]
     )
+
+
+def _version(commit: str) -> str:
+    changed = commit.endswith("-dirty")
+    return code(commit) + (", with changes that were not committed" if changed else "")
 
 
 def percent(share: float) -> str:

@@ -58,8 +58,8 @@ class ImageDetectionProcessor(Processor):
         """Learn each channel's mean and deviation from the training rows, and which modalities they are of."""
         assert isinstance(config, ImageDetectionConfig)
         if config.modalities is None:
-            named = rows["modality"][:] if "modality" in rows.column_names else [None]
-            config.modalities = [] if None in named else sorted(set(named))
+            named: set[Any] = set(rows["modality"][:]) if "modality" in rows.column_names else {None}
+            config.modalities = [] if None in named else sorted(named)
         processor = cls(
             image_size=[*config.image_size], channels=config.channels, horizontal_flip=config.horizontal_flip,
             vertical_flip=config.vertical_flip, mosaic=config.mosaic, modalities=config.modalities,

@@ -1,6 +1,6 @@
 """What the network must beat: a threshold on brightness, and the place where labels usually lie.
 
-Both answer on the grid of `processor`, the network's own: None stands for the default network's.
+Both answer on the grid that the network sees, which is that of its processor.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from medhub.processing import as_rows
 
-from .config import ImageSegmentationConfig
 from .label_map import SMALLEST_OBJECT, LabelMap
 from .processing import ImageSegmentationProcessor
 
@@ -24,15 +23,13 @@ MOST_ROWS = 100
 
 
 def threshold(
-    train: Dataset, test: Dataset, *, labels: tuple[str, ...], seed: int,
-    processor: ImageSegmentationProcessor | None = None,
-) -> NDArray:  # fmt: skip
+    train: Dataset, test: Dataset, *, labels: tuple[str, ...], processor: ImageSegmentationProcessor, seed: int
+) -> NDArray:
     """Return the LabelMap of each test row by Otsu's threshold on its smoothed brightness (Otsu 1979).
 
     Whether bright or dark is foreground, and how bright each label is, is learnt from the training rows. Objects are
     what a watershed on the distance to the background divides, with seeds half a usual object's radius apart.
     """
-    processor = processor or _default(train, labels)
     chosen = np.linspace(0, len(train) - 1, min(len(train), MOST_ROWS)).round().astype(int)
     brightness, radius = _learn(train.select(chosen), processor, count=len(labels))
     sign = 1 if np.nanmean(brightness[1:]) >= brightness[0] else -1
@@ -46,13 +43,11 @@ def threshold(
 
 
 def atlas(
-    train: Dataset, test: Dataset, *, labels: tuple[str, ...], seed: int,
-    processor: ImageSegmentationProcessor | None = None,
-) -> NDArray:  # fmt: skip
+    train: Dataset, test: Dataset, *, labels: tuple[str, ...], processor: ImageSegmentationProcessor, seed: int
+) -> NDArray:
     """Return for each test row the label that most training rows have at a place, all images stretched to one size."""
     from scipy.ndimage import label, zoom
 
-    processor = processor or _default(train, labels)
     classes = [_targets(train, row, processor)[0] for row in range(len(train))]
     shape = np.median([each.shape for each in classes], axis=0).round().astype(int)
     votes = np.zeros((len(labels) + 1, *shape))
@@ -65,10 +60,6 @@ def atlas(
         found = np.stack([zoom(vote, stretch, order=1, mode="nearest", grid_mode=True) for vote in votes]).argmax(0)
         maps.append(_as_map(found, label(found > 0)[0] if processor.instances else None, processor))
     return as_rows(maps)
-
-
-def _default(train: Dataset, labels: tuple[str, ...]) -> ImageSegmentationProcessor:
-    return ImageSegmentationProcessor.fit(train, ImageSegmentationConfig(id2label=dict(enumerate(labels))))
 
 
 def _images(rows: Dataset, processor: ImageSegmentationProcessor) -> Iterator[NDArray[np.float32]]:
@@ -124,12 +115,13 @@ def _as_map(
     classes: NDArray[np.integer], objects: NDArray[np.integer] | None, processor: ImageSegmentationProcessor
 ) -> LabelMap:
     """Return the LabelMap, without objects that are as small as those which the network's answers leave out."""
+    instances = None
     if objects is not None:
         kept = np.bincount(objects.ravel()) >= SMALLEST_OBJECT
-        classes, objects = np.where(kept[objects], classes, 0), np.where(kept[objects], objects, 0).astype(np.int32)
+        classes, instances = np.where(kept[objects], classes, 0), np.where(kept[objects], objects, 0).astype(np.int32)
     present = np.bincount(classes.ravel(), minlength=processor.labels + 1)[1:] > 0
     return LabelMap(
-        classes=classes.astype(np.uint8), instances=objects, confidence=tuple(present.astype(float).tolist()),
+        classes=classes.astype(np.uint8), instances=instances, confidence=tuple(present.astype(float).tolist()),
         spacing=tuple(processor.spacing) if processor.spacing else None,
     )  # fmt: skip
 

@@ -60,7 +60,7 @@ def outputs() -> list[Any]:
     sizes = gradio.Dataframe(headers=HEADERS, label="Sizes", interactive=False)
     file = gradio.File(label="Mask, on the grid of the image", interactive=False)
     kept = gradio.State(None, time_to_live=KEPT_SECONDS)
-    place.release(_draw_slice, inputs=[kept, place], outputs=[regions], api_name=False)
+    place.release(_draw_slice, inputs=[kept, place], outputs=[regions], api_visibility="private")
     return [regions, place, sizes, file, kept]
 
 

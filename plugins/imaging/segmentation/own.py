@@ -24,6 +24,8 @@ from .rows import as_file, as_labels, as_png, make_rows
 
 MASKS = (".png", ".nii.gz", ".nii")
 SUFFIXES = (*MASKS, ".jpg", ".jpeg", ".dcm", ".dicom")
+UNKNOWN = "image"
+"""How the group of an image begins whose patient is unknown."""
 MOST_LABELS = 32
 """Numbers in masks up to which they may stand for labels that nobody names; more are probably those of objects."""
 
@@ -70,13 +72,14 @@ def _read_folder(folder: Path) -> Table:
         raise LabelError(f"the masks of {folder} hold the number {highest}, but it names {len(names)} labels: "
                          f"{', '.join(names)}; name the others too")  # fmt: skip
     numbers: dict[str, int] = {}
+    groups = [_group(pair, numbers) for pair in pairs]
     records = [
-        {"input": [as_file(file) for file in _files_of(pair.image)], "group": _group(pair, numbers),
+        {"input": [as_file(file) for file in _files_of(pair.image)], "group": group,
          "labels": _as_labels(pair, black_and_white=black_and_white, instances=instances),
          "modality": _header(pair).modality}
-        for pair in pairs
+        for pair, group in zip(pairs, groups, strict=True)
     ]  # fmt: skip
-    unknown = sum(record["group"].startswith("image ") for record in records)
+    unknown = sum(group.startswith(UNKNOWN) for group in groups)
     note = (
         f"The patient of {unknown} of {len(records)} images is unknown: each is its own group, so that one patient's "
         "images may stand on two sides of a split. A folder a patient inside images and masks prevents that."
@@ -204,7 +207,7 @@ def _group(pair: _Pair, numbers: dict[str, int]) -> str:
     digest = hashlib.sha256()
     for file in _files_of(pair.image):
         digest.update(file.read_bytes())
-    return f"image {digest.hexdigest()[:16]}"
+    return f"{UNKNOWN} {digest.hexdigest()[:16]}"
 
 
 def _without_mask(images: Mapping[str, Path], pairs: Sequence[_Pair]) -> int:

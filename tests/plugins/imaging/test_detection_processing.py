@@ -145,16 +145,27 @@ def test_augmented_boxes_stay_on_their_objects(mosaic: float):
     assert not torch.equal(changed[0], changed[1])
 
 
-def test_augmentation_repeats_by_its_generator_and_moves_nothing_it_may_not():
+def test_augmentation_repeats_by_its_generator():
     images, labels = torch.rand(4, 3, 32, 48), torch.tensor([[[0.0, 4, 4, 20, 20]]]).expand(4, -1, -1)
 
-    def run(seed: int, *, flip: bool = True) -> tuple[Tensor, Tensor]:
+    def run(seed: int) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(seed)
-        return augment(images, labels, generator, horizontal_flip=flip, vertical_flip=False, mosaic=0.5)
+        return augment(images, labels, generator, horizontal_flip=True, vertical_flip=False, mosaic=0.5)
 
     for first, again in zip(run(0), run(0), strict=True):
         assert torch.equal(first, again)
     assert not torch.equal(run(0)[0], run(1)[0])
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_images_are_mirrored_only_where_they_may_be(flip: bool):
+    image = torch.cat([torch.ones(1, 1, 32, 16), torch.zeros(1, 1, 32, 16)], dim=-1).expand(40, -1, -1, -1)
+    generator = torch.Generator().manual_seed(0)
+    options = {"horizontal_flip": flip, "vertical_flip": False, "mosaic": 0.0}
+    changed, _ = augment(image, torch.full((40, 1, 5), -1.0), generator, **options)
+    mirrored = changed[..., 8].mean((1, 2)) < changed[..., 24].mean((1, 2))
+    assert bool(mirrored.any()) is flip
+    assert not mirrored.all()
 
 
 def test_boxes_of_which_little_is_left_are_dropped():
@@ -192,10 +203,10 @@ def test_calibration_moves_probabilities():
 
 
 def test_no_more_boxes_than_the_limit_and_none_at_all():
-    places = torch.arange(400.0)[:, None]
+    places = torch.arange(600.0)[:, None]
     boxes = torch.cat([places, places * 0, places + 1, places * 0 + 1], dim=1)
-    assert len(keep_best(boxes, torch.zeros(400, 1), calibration=None, overlap=0.5, size=[1, 999]).boxes) == MOST_BOXES
-    none = keep_best(boxes, torch.full((400, 1), -20.0), calibration=None, overlap=0.5, size=[1, 999])
+    assert len(keep_best(boxes, torch.zeros(600, 1), calibration=None, overlap=0.5, size=[1, 999]).boxes) == MOST_BOXES
+    none = keep_best(boxes, torch.full((600, 1), -20.0), calibration=None, overlap=0.5, size=[1, 999])
     assert none.boxes.shape == (0, 4)
     assert none.labels.shape == (0,)
 

@@ -1,4 +1,4 @@
-"""The rows of imaging/segmentation: synthetic, public and the user's own; which crops belong together; the baselines."""
+"""The rows of imaging/segmentation: synthetic, public, the user's own; which crops belong together; the baselines."""
 
 from __future__ import annotations
 
@@ -336,7 +336,7 @@ def test_baselines_find_what_is_bright_and_what_lies_where_it_always_lies(archit
     rows = [{**processor.features(processor.read(row["input"])), **processor.targets(row)} for row in splits.test]
     truths = processor.truths(processor.stack(rows))
     for baseline, label, least in ((threshold, 1, 0.8), (threshold, 2, 0.7), (atlas, 1, 0.7)):
-        found = baseline(splits.train, splits.test, labels=splits.label_names, seed=0, processor=processor)
+        found = baseline(splits.train, splits.test, labels=splits.label_names, processor=processor, seed=0)
         assert found.shape == truths.shape
         for one, truth in zip(found, truths, strict=True):
             assert one.classes.shape == truth.classes.shape
@@ -358,7 +358,8 @@ def test_threshold_learns_the_sign_and_divides_touching_objects(tmp_path: Path, 
         png(tmp_path / "masks" / f"{name}.png", mask)
     (tmp_path / "labels.txt").write_text("cell")
     table = own_files(tmp_path)
-    (found, *_) = threshold(table.rows, table.rows, labels=table.label_names, seed=0)
+    processor = ImageSegmentationProcessor.fit(table.rows, ImageSegmentationConfig.tiny(id2label={0: "cell"}))
+    found, *_ = threshold(table.rows, table.rows, labels=table.label_names, processor=processor, seed=0)
     assert found.instances.max() == 2
     assert dice(found.classes, numbers(table.rows[0]) > 0, 1) > 0.95
     left, right = found.instances[20, 15], found.instances[20, 42]
