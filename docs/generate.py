@@ -17,8 +17,8 @@ from medhub.evaluation import Report
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = {
     "blood-cells-ssd": "YOLOv8n mAP50 .904 on another split of the same images",
-    "blood-cells-yolo": "YOLOv8n mAP50 .904 on another split of the same images; counting, these test images: Alam & Islam "
-    "96.1 (RBC), 86.9 (WBC), 96.4 % (platelets)",
+    "blood-cells-yolo": "YOLOv8n mAP50 .904 on another split of the same images; counting, these test images: Alam & "
+    "Islam 96.1 (RBC), 86.9 (WBC), 96.4 % (platelets)",
     "breast-ultrasound": "BreastMNIST, two classes of the same scans: ResNet-18 .901 AUC",
     "chest-xray-pneumonia": "ResNet-18 .944 AUC, .854 accuracy; AutoML .991, .946",
     "hippocampus-unet3d": "nnU-Net Dice .90, .89, five folds of the same cases; 2-D U-Nets .86 to .88",
@@ -57,7 +57,7 @@ def zoo_table() -> str:
 def results_table(area: str) -> str:
     """Return the figures of an area's zoo models, with what made them and what stands beside them."""
     lines = [
-        "| model | network | data, split | test figures (95 % interval) | best baseline | published | weights | trained |",
+        "| model | network | data, split | test figures (95 % interval) | baseline | published | weights | trained |",
         "|---|---|---|---|---|---|---|---|",
     ]
     index = registry.zoo_index()

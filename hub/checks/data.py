@@ -114,8 +114,8 @@ def check_metrics(subject: Subject) -> None:
     task, count = subject.task, len(subject.table.label_names)
     network = subject.network(subject.architectures[0])
     truths = network.processor.truths(network.features.take(np.arange(SIZE)))
-    own = task.module("metrics") if task.has_module("metrics") else None
-    perfect = own.perfect(truths, count=count) if hasattr(own, "perfect") else _perfect(truths, count=count)
+    own = getattr(task.module("metrics"), "perfect", None) if task.has_module("metrics") else None
+    perfect = (own or _perfect)(truths, count=count)
     for name in task.metrics:
         metric = task.metric(name)
         _compare(metric, perfect, truths, expected=metric.best, kind="perfect")

@@ -36,7 +36,7 @@ class ImageClassificationConfig(MedConfig):
     ARCHITECTURES: ClassVar[tuple[str, ...]] = ("cnn", "cnn_rnn")
 
     architecture: str = "cnn"
-    problem_type: str | None = "single_label_classification"  # type: ignore[assignment]
+    problem_type: str | None = "single_label_classification"
     image_size: int = 28
     """Height and width in pixels to which every image is brought."""
     channels: int = 1

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from medhub.data import File, Source, Table
 
 from ..files import read_image
+from ..hippocampus import NOTE, pair_of
 from .own import own_files
 from .rows import as_file, make_rows
 
@@ -137,7 +138,7 @@ def _load_hippocampus(paths: Mapping[str, Path]) -> Table:
         if name.startswith("images/"):
             case = PurePosixPath(name).name.removesuffix(".nii.gz")
             smaller = _millilitres(paths[f"labels/{case}.nii.gz"]) < MEDIAN_VOLUME
-            records.append({"input": [as_file(path)], "labels": int(smaller), "group": case, "modality": "MR"})
+            records.append({"input": [as_file(path)], "labels": int(smaller), "group": pair_of(name), "modality": "MR"})
     return Table(
         rows=make_rows(records), label_names=("larger", "smaller"),
         notes=(f"The label is made from the masks: whether the hippocampus, its two parts together, has less than "
@@ -145,8 +146,8 @@ def _load_hippocampus(paths: Mapping[str, Path]) -> Table:
                "Each volume was cut out around a hippocampus: logistic regression on the number of voxels along the "
                "three axes alone reaches an AUROC of .78 in cross-validation of the training and validation rows. "
                "Look at the baseline of size and brightness before believing a network that reaches the same.",
-               "The files bear no person: the left and the right hippocampus of one may stand on two sides of a split. "
-               "All are stored as one side, so that they cannot be told apart."),
+               "All volumes are stored as one side, so that left and right cannot be told apart.",
+               NOTE),
     )  # fmt: skip
 
 
@@ -210,7 +211,7 @@ DATASETS: dict[str, Source] = {
         licence="CC BY-SA 4.0",
         citation="Antonelli et al., The Medical Segmentation Decathlon, Nature Communications 13:4128 (2022)",
         homepage="http://medicaldecathlon.com",
-        group_by="case",
+        group_by="pair of cases",
         load=_load_hippocampus,
         splits=("group",),
         mirror="hippocampus",

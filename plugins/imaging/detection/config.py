@@ -30,6 +30,7 @@ class ImageDetectionConfig(MedConfig):
     ARCHITECTURES: ClassVar[tuple[str, ...]] = ("yolo", "ssd")
 
     architecture: str = "yolo"
+    problem_type: str | None = None
     image_size: list[int] = field(default_factory=lambda: [240, 320])
     """Rows and columns into which every image is fitted, its proportions kept."""
     channels: int = 3

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from medhub.data import File, Source, Table
 
 from ..crops import crop_groups
+from ..hippocampus import NOTE, pair_of
 from .own import own_files
 from .rows import as_file, as_labels, as_png, make_rows
 
@@ -96,19 +97,16 @@ def _load_hippocampus(paths: Mapping[str, Path]) -> Table:
     """Make a row of every case; cases 2k - 1 and 2k, which seem to be of one person, share a group."""
     records = []
     for name in sorted(name for name in paths if name.startswith("images/")):
-        number = int(Path(name).name.removesuffix(".nii.gz").removeprefix("hippocampus_"))
         records.append({
             "input": [as_file(paths[name])], "labels": as_labels(paths[name.replace("images/", "labels/")]),
-            "group": f"pair {(number + 1) // 2}", "modality": "MR",
+            "group": pair_of(name), "modality": "MR",
         })  # fmt: skip
     return Table(
         rows=make_rows(records), label_names=("anterior", "posterior"),
         notes=("Licence CC BY-SA 4.0: give a model trained on it the same licence.",
                "T1-weighted MRI of healthy adults and of adults with a psychotic disorder, cut to the region around "
                "one hippocampus, all lying the same way; the volumes are not on one scale of intensity.",
-               "The cases bear no patient, but two come of each of 195 persons, and in all 90 pairs of cases 2k - 1 "
-               "and 2k both have one scale of intensity, which other neighbours often have not: such pairs are kept "
-               "together. Published cross-validations divide them."),
+               NOTE),
     )  # fmt: skip
 
 

@@ -237,7 +237,7 @@ def test_hippocampi_are_labelled_by_their_millilitres(tmp_path: Path):
             paths[name] = nifti(tmp_path / name, values.reshape(10, 10, 10), millimetres=2.0)
     table = DATASETS["hippocampus-volume"].load(paths)
     assert [table.label_names[label] for label in table.rows["labels"]] == ["smaller", "larger"]
-    assert table.rows["group"][:] == ["hippocampus_001", "hippocampus_002"]
+    assert table.rows["group"][:] == ["pair 1", "pair 1"]
     # the network gets the image alone
     assert [[Path(file["path"]).parent.name for file in files] for files in table.rows["input"]] == [["images"]] * 2
 
