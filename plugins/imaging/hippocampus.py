@@ -12,6 +12,6 @@ NOTE = (
 
 
 def pair_of(name: str) -> str:
-    """Return the group of a case by its file's name ("hippocampus_007.nii.gz"): the two that seem to be one person's."""
+    """Return the group of a case by its file's name, "hippocampus_007.nii.gz": two cases seem to be one person's."""
     number = int(PurePosixPath(name).name.removesuffix(".nii.gz").removeprefix("hippocampus_"))
     return f"pair {(number + 1) // 2}"
