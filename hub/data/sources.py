@@ -61,6 +61,8 @@ class Source:
     """Makes the table from the files' paths by name."""
     splits: tuple[str, ...]
     """Ways of splitting that make sense for this data, of "official", "group", "random"; the first is the default."""
+    model_licence: str = "apache-2.0"
+    """Licence of models trained on it, in the Hub's spelling: another one where the data's asks to share alike."""
     mirror: str | None = None
     """Folder of the files inside $MEDHUB_MIRROR where that is not `name`."""
 

@@ -53,18 +53,19 @@ def write_card(
     train_command: str,
     train_commit: str | None = None,
     calibration: Calibration | str | None = None,
-    licence: str = "apache-2.0",
+    licence: str | None = None,
 ) -> Path:
     """Write README.md, evaluation.json and .eval_results/ into a model folder that holds config.json and the weights.
 
     `data` is `Splits.summary()`, `settings` and `outcome` are what training was given and came to, as dicts. `licence`
-    is the weights', in the Hub's spelling; the data's own stands apart, in the section on data. `train_commit` is the
-    code that made the weights (None: that which made the report). Returns the card.
+    is the weights', in the Hub's spelling (None: what the data ask for); the data's own stands apart. `train_commit` is
+    the code that made the weights (None: that which made the report). Returns the card.
     """
     folder = Path(folder)
     name = folder.resolve().name
     config = task.config_class.from_pretrained(folder)
     source = task.datasets.get(data["dataset"]) if data["dataset"] else None
+    licence = licence or (source.model_licence if source else "apache-2.0")
     title = _title(source, data)
     page = read_page(_readme(task))
     reproduction = sections.reproduction(

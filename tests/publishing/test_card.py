@@ -73,6 +73,12 @@ def test_the_data_are_named_with_their_own_licence_and_their_faults(trained: Any
     assert check_card(trained.folder) == []
 
 
+def test_data_that_ask_to_share_alike_give_the_model_their_licence(trained: Any) -> None:
+    datasets = trained.task.module("data").DATASETS
+    datasets["beats"] = replace(datasets["beats"], model_licence="cc-by-sa-4.0")
+    assert "license: cc-by-sa-4.0" in trained.write()
+
+
 def test_data_without_a_public_source_are_said_to_be_so(trained: Any) -> None:
     data = {**trained.splits.summary(), "dataset": None, "version": None, "licence": None}
     text = trained.write(data=data, report=replace(trained.report, dataset="own data"))

@@ -209,6 +209,7 @@ DATASETS: dict[str, Source] = {
             ),
         ),
         licence="CC BY-SA 4.0",
+        model_licence="cc-by-sa-4.0",
         citation="Antonelli et al., The Medical Segmentation Decathlon, Nature Communications 13:4128 (2022)",
         homepage="http://medicaldecathlon.com",
         group_by="pair of cases",
