@@ -22,16 +22,17 @@ ERASED = 0.25
 """Side of the erased square as part of the height and width (DeVries & Taylor 2017)."""
 
 
-def augment(images: Tensor, generator: torch.Generator, *, horizontal_flip: bool) -> Tensor:
+def augment(images: Tensor, generator: torch.Generator, *, horizontal_flip: bool, scale: float = SCALE) -> Tensor:
     """Return normalised images (batch, channels, height, width) turned, moved, scaled, exposed anew and partly erased.
 
-    All channels of an image change alike, so that the slices of a volume may stand there too. The same generator state
-    gives the same change.
+    All channels of an image change alike, so that the slices of a volume may stand there too; `scale` is the relative
+    enlargement, either way. The same generator state gives the same change.
     """
     batch, _, height, width = images.shape
     images = functional.grid_sample(
-        images, _grid(images, generator, horizontal_flip=horizontal_flip), padding_mode="border", align_corners=False
-    )
+        images, _grid(images, generator, horizontal_flip=horizontal_flip, scale=scale), padding_mode="border",
+        align_corners=False,
+    )  # fmt: skip
     contrast = torch.exp(CONTRAST * _either_way(batch, generator))
     brightness = BRIGHTNESS * _either_way(batch, generator)
     images = images * contrast.view(-1, 1, 1, 1) + brightness.view(-1, 1, 1, 1)
@@ -40,11 +41,11 @@ def augment(images: Tensor, generator: torch.Generator, *, horizontal_flip: bool
     return images.masked_fill(rows & columns, 0.0)  # 0 is the mean of normalised pixels
 
 
-def _grid(images: Tensor, generator: torch.Generator, *, horizontal_flip: bool) -> Tensor:
+def _grid(images: Tensor, generator: torch.Generator, *, horizontal_flip: bool, scale: float) -> Tensor:
     """Return where each pixel comes from: (batch, height, width, 2), the corners of an image at -1 and 1."""
     batch = len(images)
     angle = math.radians(ROTATION) * _either_way(batch, generator)
-    size = 1 + SCALE * _either_way(batch, generator)
+    size = 1 + scale * _either_way(batch, generator)
     flip = torch.where(_either_way(batch, generator) < 0, -1.0, 1.0) if horizontal_flip else torch.ones(batch)
     cosine, sine = angle.cos() / size, angle.sin() / size
     across, down = (2 * SHIFT * _either_way(batch, generator) for _ in range(2))

@@ -7,7 +7,6 @@ split: the patient where known, otherwise what shows one picture. `modality` is 
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -19,8 +18,8 @@ from medhub.data import File, Source, Table
 
 from ..files import read_image
 from ..hippocampus import NOTE, pair_of
+from ..rows import CLASS, as_file, as_png, make_rows
 from .own import own_files
-from .rows import as_file, make_rows
 
 __all__ = ["DATASETS", "own_files", "synthetic"]
 
@@ -40,10 +39,10 @@ def synthetic(size: int = 64, seed: int = 0) -> Table:
     records = []
     for number in range(size):
         label = number // 2 % 2
-        slices = [_png(plane) for plane in _phantom(random, lesion=bool(label))]
+        slices = [as_png(plane) for plane in _phantom(random, lesion=bool(label))]
         files = [as_file(f"study-{number}-{place}.png", data) for place, data in enumerate(slices)]
         records.append({"input": files, "labels": label, "group": f"patient {number // 2}", "modality": "OT"})
-    return Table(rows=make_rows(records), label_names=("normal", "lesion"))
+    return Table(rows=make_rows(records, labels=CLASS), label_names=("normal", "lesion"))
 
 
 def _phantom(random: np.random.Generator, *, lesion: bool) -> NDArray[np.uint8]:
@@ -60,14 +59,6 @@ def _phantom(random: np.random.Generator, *, lesion: bool) -> NDArray[np.uint8]:
     return (volume + random.normal(0, 8, volume.shape)).clip(0, 255).round().astype(np.uint8)
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    import PIL.Image
-
-    file = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
 def _load_pneumoniamnist(paths: Mapping[str, Path]) -> Table:
     """Make a row of every image; of images that stand in two parts only the later part's is kept."""
     with np.load(paths["pneumoniamnist.npz"]) as archive:
@@ -82,10 +73,10 @@ def _load_pneumoniamnist(paths: Mapping[str, Path]) -> Table:
             if (other := part_of.setdefault(group, part)) != part:
                 dropped[f"image of {part} that also stands in {other}"] += 1
                 continue
-            files = [as_file(f"{part}-{number}.png", _png(pixels))]
+            files = [as_file(f"{part}-{number}.png", as_png(pixels))]
             records.append({"input": files, "labels": int(label), "group": group, "modality": "DX", "split": part})
     return Table(
-        rows=make_rows(records), label_names=("normal", "pneumonia"), dropped=dict(dropped),
+        rows=make_rows(records, labels=CLASS), label_names=("normal", "pneumonia"), dropped=dict(dropped),
         notes=("Children of one to five years at one hospital in Guangzhou.",
                "The images bear no patient; the official validation images were drawn from the training patients' "
                "images, the test images are of other patients, with a smaller share of pneumonia."),
@@ -108,7 +99,7 @@ def _load_busi(paths: Mapping[str, Path]) -> Table:
         if name not in disputed
     ]
     return Table(
-        rows=make_rows(records), label_names=labels,
+        rows=make_rows(records, labels=CLASS), label_names=labels,
         dropped={"scan that stands under two labels": len(disputed)} if disputed else {},
         notes=("The scans bear no patient; near duplicates, found by a fingerprint, are kept together instead.",
                "Known leak: calipers and text are burnt into some scans, and sonographers measure lesions, so that the "
@@ -140,7 +131,7 @@ def _load_hippocampus(paths: Mapping[str, Path]) -> Table:
             smaller = _millilitres(paths[f"labels/{case}.nii.gz"]) < MEDIAN_VOLUME
             records.append({"input": [as_file(path)], "labels": int(smaller), "group": pair_of(name), "modality": "MR"})
     return Table(
-        rows=make_rows(records), label_names=("larger", "smaller"),
+        rows=make_rows(records, labels=CLASS), label_names=("larger", "smaller"),
         notes=(f"The label is made from the masks: whether the hippocampus, its two parts together, has less than "
                f"{MEDIAN_VOLUME} ml, the median of all cases. It is no diagnosis, and knows no age, sex or head size.",
                "Each volume was cut out around a hippocampus: logistic regression on the number of voxels along the "

@@ -13,7 +13,7 @@ from medhub.data import Table
 from medhub.errors import InputError, LabelError, suggest
 
 from ..dicom import Header, read_header
-from .rows import as_file, make_rows
+from ..rows import CLASS, as_file, make_rows
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".nii", ".nii.gz")
 COLUMNS = ("path", "label")
@@ -125,7 +125,9 @@ def _table(studies: Sequence[_Study], dropped: dict[str, int]) -> Table:
         f"The patient of {unknown} of {len(studies)} images is unknown: each is its own group, so that one patient's "
         "images may stand on two sides of a split. A CSV with a column patient prevents that.",
     )
-    return Table(rows=make_rows(records), label_names=names, dropped=dropped, notes=notes if unknown else ())
+    return Table(
+        rows=make_rows(records, labels=CLASS), label_names=names, dropped=dropped, notes=notes if unknown else ()
+    )
 
 
 def _content(files: Sequence[Path]) -> str:

@@ -17,7 +17,7 @@ from medhub.results import Explanation
 
 from ..files import read_image
 from ..image import Image
-from .augmentation import augment
+from .augmentation import SCALE, augment
 from .config import ImageClassificationConfig
 from .explanation import attribute, draw
 
@@ -107,9 +107,10 @@ class ImageClassificationProcessor(Processor):
         mean, deviation = (torch.tensor(values).view(-1, 1, 1) for values in (self.mean, self.deviation))
         pixels = (batch["pixel_values"].float() / 255 - mean) / deviation
         if generator is not None:
-            # the slices of a volume move together, as if they were channels
+            # the slices of a volume move together, as if they were channels, and what is large in it stays so
             images = pixels.flatten(1, -3)
-            pixels = augment(images, generator, horizontal_flip=self.horizontal_flip).view_as(pixels)
+            scale = 0.0 if self.volume else SCALE
+            pixels = augment(images, generator, horizontal_flip=self.horizontal_flip, scale=scale).view_as(pixels)
         return {**batch, "pixel_values": pixels}
 
     def explain(self, model: MedModel, sample: Image, label: str, *, method: str | None = None) -> Explanation:

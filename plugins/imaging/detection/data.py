@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +19,9 @@ from numpy.typing import NDArray
 from medhub.data import File, Source, Table
 
 from ..crops import crop_groups
+from ..rows import as_file, as_png, make_rows
 from .own import own_files, read_voc
-from .rows import as_file, as_labels, make_rows
+from .rows import LABELS, as_labels
 
 __all__ = ["DATASETS", "own_files", "synthetic"]
 
@@ -36,10 +36,10 @@ def synthetic(size: int = 64, seed: int = 0) -> Table:
     for number in range(size):
         pixels, classes, boxes = _draw_objects(random)
         records.append({
-            "input": [as_file(f"image-{number}.png", _png(pixels))],
+            "input": [as_file(f"image-{number}.png", as_png(pixels))],
             "labels": as_labels(classes, boxes, size=(SIDE, SIDE)), "group": f"image {number}", "modality": "OT",
         })  # fmt: skip
-    return Table(rows=make_rows(records), label_names=("disc", "square"))
+    return Table(rows=make_rows(records, labels=LABELS), label_names=("disc", "square"))
 
 
 def _draw_objects(random: np.random.Generator) -> tuple[NDArray[np.uint8], list[int], list[list[int]]]:
@@ -69,14 +69,6 @@ def _draw_objects(random: np.random.Generator) -> tuple[NDArray[np.uint8], list[
     return image.clip(0, 255).round().astype(np.uint8), classes, boxes
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    import PIL.Image
-
-    file = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
 def _load_cbc(paths: Mapping[str, Path]) -> Table:
     """Make a row of every image; of images that stand in two parts only the later part's is kept."""
     names = ("RBC", "WBC", "Platelets")
@@ -99,7 +91,7 @@ def _load_cbc(paths: Mapping[str, Path]) -> Table:
             records.append({"input": [as_file(image)], "labels": labels, "group": group, "modality": "SM",
                             "split": part})  # fmt: skip
     return Table(
-        rows=make_rows(records), label_names=names, dropped=dict(dropped),
+        rows=make_rows(records, labels=LABELS), label_names=names, dropped=dict(dropped),
         notes=("Blood smears under one kind of light microscope, 640 by 480 pixels; the images bear no patient.",
                f"Boxes without area were left out, one each of {', '.join(flat)}.",
                "The annotators drew a box around most cells that the image's edge cuts, and left some cells out; red "
@@ -124,7 +116,7 @@ def _load_dsb2018(paths: Mapping[str, Path]) -> Table:
         labels = as_labels([0] * len(boxes), boxes, size=mask.shape)
         records.append({"input": [as_file(image)], "labels": labels, "group": f"field {field}", "modality": "GM"})
     return Table(
-        rows=make_rows(records), label_names=("nucleus",),
+        rows=make_rows(records, labels=LABELS), label_names=("nucleus",),
         notes=("Boxes are drawn around the outlined nuclei of the label maps.",
                "Most pictures are crops of larger ones: crops whose borders continue each other are kept together. "
                "Crops of one field that do not touch are not recognised.",

@@ -17,7 +17,8 @@ from medhub.errors import InputError, LabelError, suggest
 
 from ..dicom import Header, read_header
 from ..files import read_image
-from .rows import as_file, as_labels, make_rows
+from ..rows import as_file, make_rows
+from .rows import LABELS, as_labels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm")
 CLASS_FILES = ("classes.txt", "data.yaml")
@@ -263,7 +264,9 @@ def _table(names: tuple[str, ...], pictures: Sequence[_Picture], dropped: dict[s
                         "group": group, "modality": header.modality})  # fmt: skip
     notes = (f"The patient of {unknown} of {len(pictures)} images is unknown: each is its own group, so that one "
              "patient's images may stand on two sides of a split.",)  # fmt: skip
-    return Table(rows=make_rows(records), label_names=names, dropped=dropped, notes=notes if unknown else ())
+    return Table(
+        rows=make_rows(records, labels=LABELS), label_names=names, dropped=dropped, notes=notes if unknown else ()
+    )
 
 
 def _class(each: Object, names: tuple[str, ...]) -> int:

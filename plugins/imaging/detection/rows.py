@@ -1,36 +1,17 @@
-"""The form of the rows that every loader of this task makes."""
+"""The labels of this task's rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from datasets import Dataset, Features, Image, List, Value
+from datasets import List, Value
 
-FEATURES = Features(
-    {
-        "input": List(Image(decode=False)),  # one file, decoded by the processor alone
-        "labels": {
-            "classes": List(Value("int64")),
-            "boxes": List(List(Value("float32"))),  # left, top, right, bottom in pixels of the file
-            "size": List(Value("int64")),  # height and width of the file
-        },
-        "group": Value("string"),
-        "modality": Value("string"),
-    }
-)
-
-
-def make_rows(records: Sequence[Mapping[str, Any]]) -> Dataset:
-    """Return records as rows; those that have a `split` keep it."""
-    features = Features(FEATURES | {"split": Value("string")}) if records and "split" in records[0] else FEATURES
-    return Dataset.from_list([*map(dict, records)], features=features)
-
-
-def as_file(path: Path | str, data: bytes | None = None) -> dict[str, Any]:
-    """Return a file as it stands in a row: by its path, or with its bytes and then only named by the path."""
-    return {"path": str(path), "bytes": data}
+LABELS = {
+    "classes": List(Value("int64")),
+    "boxes": List(List(Value("float32"))),  # left, top, right, bottom in pixels of the file
+    "size": List(Value("int64")),  # height and width of the file
+}
 
 
 def as_labels(classes: Sequence[int], boxes: Sequence[Sequence[float]], *, size: tuple[int, int]) -> dict[str, Any]:

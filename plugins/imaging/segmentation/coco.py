@@ -16,7 +16,8 @@ from medhub.data import Table
 from medhub.errors import InputError, LabelError, suggest
 
 from ..files import read_image
-from .rows import as_file, as_labels, as_png, make_rows
+from ..rows import as_file, as_png, make_rows
+from .rows import LABELS, as_labels
 
 LISTS = ("images", "annotations", "categories")
 
@@ -51,7 +52,7 @@ def read_coco(path: Path) -> Table:
         labels = as_labels(f"{file.stem}-mask.png", as_png(mask), instances=instances)
         records.append({"input": [as_file(file)], "labels": labels, "group": group, "modality": None})
     return Table(
-        rows=make_rows(records), label_names=tuple(names.values()),
+        rows=make_rows(records, labels=LABELS), label_names=tuple(names.values()),
         notes=("The file names no patient: each picture is its own group, so that one patient's pictures may stand on "
                "two sides of a split.",),
     )  # fmt: skip

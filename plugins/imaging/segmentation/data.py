@@ -17,8 +17,9 @@ from medhub.data import File, Source, Table
 
 from ..crops import crop_groups
 from ..hippocampus import NOTE, pair_of
+from ..rows import as_file, as_png, make_rows
 from .own import own_files
-from .rows import as_file, as_labels, as_png, make_rows
+from .rows import LABELS, as_labels
 
 __all__ = ["DATASETS", "own_files", "synthetic"]
 
@@ -44,7 +45,7 @@ def synthetic(size: int = 64, seed: int = 0) -> Table:
             "labels": as_labels(f"study-{number}-labels.nii", _nifti(mask, affine)),
             "group": f"patient {patient}", "modality": "OT",
         })  # fmt: skip
-    return Table(rows=make_rows(records), label_names=("organ", "lesion"))
+    return Table(rows=make_rows(records, labels=LABELS), label_names=("organ", "lesion"))
 
 
 def _phantom(random: np.random.Generator) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
@@ -84,7 +85,7 @@ def _load_dsb2018(paths: Mapping[str, Path]) -> Table:
         for name, image, field in zip(names, images, fields, strict=True)
     ]  # fmt: skip
     return Table(
-        rows=make_rows(records), label_names=("nucleus",),
+        rows=make_rows(records, labels=LABELS), label_names=("nucleus",),
         notes=("Most pictures are crops of larger ones: crops whose borders continue each other are kept together "
                "(541 pictures show 244 fields of view). Crops of one field that do not touch are not recognised.",
                "Nobody says which pictures are of one experiment: pictures of the same cells, stain and microscope "
@@ -102,7 +103,7 @@ def _load_hippocampus(paths: Mapping[str, Path]) -> Table:
             "group": pair_of(name), "modality": "MR",
         })  # fmt: skip
     return Table(
-        rows=make_rows(records), label_names=("anterior", "posterior"),
+        rows=make_rows(records, labels=LABELS), label_names=("anterior", "posterior"),
         notes=("Licence CC BY-SA 4.0: give a model trained on it the same licence.",
                "T1-weighted MRI of healthy adults and of adults with a psychotic disorder, cut to the region around "
                "one hippocampus, all lying the same way; the volumes are not on one scale of intensity.",
@@ -123,7 +124,7 @@ def _load_stardist(paths: Mapping[str, Path]) -> Table:
                 "group": name, "modality": "GM",
             })  # fmt: skip
     return Table(
-        rows=make_rows(records), label_names=("nucleus",),
+        rows=make_rows(records, labels=LABELS), label_names=("nucleus",),
         notes=("Tiles of a single picture, for a first run without the mirror: figures on it say nothing about another "
                "picture.",),
     )  # fmt: skip

@@ -18,9 +18,10 @@ from ..dicom import Header, read_header
 from ..files import read_image
 from ..image import Image
 from ..pictures import from_array
+from ..rows import as_file, as_png, make_rows
 from .coco import read_coco
 from .grids import check_grid
-from .rows import as_file, as_labels, as_png, make_rows
+from .rows import LABELS, as_labels
 
 MASKS = (".png", ".nii.gz", ".nii")
 SUFFIXES = (*MASKS, ".jpg", ".jpeg", ".dcm", ".dicom")
@@ -85,7 +86,7 @@ def _read_folder(folder: Path) -> Table:
         "images may stand on two sides of a split. A folder a patient inside images and masks prevents that."
     )
     return Table(
-        rows=make_rows(records), label_names=tuple(names), notes=(note,) if unknown else (),
+        rows=make_rows(records, labels=LABELS), label_names=tuple(names), notes=(note,) if unknown else (),
         dropped={"image without a mask": lone} if (lone := _without_mask(images, pairs)) else {},
     )  # fmt: skip
 

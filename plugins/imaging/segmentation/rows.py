@@ -1,51 +1,19 @@
-"""The form of the rows that every loader of this task makes."""
+"""The labels of this task's rows."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import datasets
-import numpy as np
-from datasets import Dataset, Features, List, Value
-from numpy.typing import NDArray
+from datasets import Value
 
-FILE = datasets.Image(decode=False)  # decoded by the processor alone
+from ..rows import FILE, as_file
 
-FEATURES = Features(
-    {
-        "input": List(FILE),  # one picture or volume, or the slices of one
-        # a map of the same size: of each pixel the label's place in `label_names` + 1, or the object's number; 0 is
-        # what has no label
-        "labels": {"mask": FILE, "instances": Value("bool")},
-        "group": Value("string"),
-        "modality": Value("string"),
-    }
-)
-
-
-def make_rows(records: Sequence[Mapping[str, Any]]) -> Dataset:
-    """Return records as rows; those that have a `split` keep it."""
-    features = Features(FEATURES | {"split": Value("string")}) if records and "split" in records[0] else FEATURES
-    return Dataset.from_list([*map(dict, records)], features=features)
+LABELS = {"mask": FILE, "instances": Value("bool")}
+"""A map of the image's size: of each pixel the label's place in `label_names` + 1, or the number of its object; 0 is
+what has no label."""
 
 
 def as_labels(mask: Path | str, data: bytes | None = None, *, instances: bool = False) -> dict[str, Any]:
     """Return a label map's file as it stands in a row; `instances` says that it numbers the objects of one label."""
     return {"mask": as_file(mask, data), "instances": instances}
-
-
-def as_file(path: Path | str, data: bytes | None = None) -> dict[str, Any]:
-    """Return a file as it stands in a row: by its path, or with its bytes and then only named by the path."""
-    return {"path": str(path), "bytes": data}
-
-
-def as_png(numbers: NDArray[np.uint8 | np.uint16]) -> bytes:
-    """Return numbers (height, width) as the bytes of a grey PNG of as many bits."""
-    import PIL.Image
-
-    file = io.BytesIO()
-    PIL.Image.fromarray(numbers).save(file, "PNG")
-    return file.getvalue()

@@ -210,6 +210,19 @@ def test_augmentation_moves_the_slices_of_a_volume_together():
     torch.testing.assert_close(augmented, augmented[:, :1].expand_as(augmented))
 
 
+@pytest.mark.parametrize(("architecture", "slices"), [("cnn", ()), ("cnn_rnn", (1,))])
+def test_augmentation_leaves_the_size_of_things_in_a_volume(architecture: str, slices: tuple[int, ...]):
+    _, processor, _ = make(architecture)
+    down, across = np.mgrid[-14:14, -14:14] + 0.5
+    disc = (200 * (down**2 + across**2 < 36)).astype(np.uint8)
+    columns = processor.stack([{"pixel_values": disc.reshape(*slices, 1, 28, 28)}] * 200)
+    seen = processor.collate(columns, torch.Generator().manual_seed(0))["pixel_values"].reshape(200, -1)
+    middle = (seen.amin(1) + seen.amax(1)) / 2
+    areas = (seen > middle[:, None]).sum(1).float()
+    largest = float(areas.max() / areas.median())
+    assert largest < 1.2 if slices else largest > 1.2
+
+
 def test_images_are_mirrored_only_where_allowed():
     half = torch.zeros(200, 1, 16, 16)
     half[..., :8] = 1.0
