@@ -27,11 +27,13 @@ def report(task: Task, network: Network, splits: Splits) -> Report:
     return evaluate(task, model, processor, splits, bootstrap=50, seed=3, command="medhub evaluate runs/rhythm")
 
 
-def test_network_and_baselines_are_measured_on_the_same_test_rows(report: Report, task: Task, splits: Splits) -> None:
+def test_network_and_baselines_are_measured_on_the_same_test_rows(
+    report: Report, task: Task, network: Network, splits: Splits
+) -> None:
     baselines = task.module("baselines").BASELINES
     assert list(report.models) == ["cnn", *baselines]
     for name, baseline in baselines.items():
-        scores = baseline(splits.train, splits.test, labels=splits.label_names, seed=3)
+        scores = baseline(splits.train, splits.test, labels=splits.label_names, processor=network[1], seed=3)
         expected = METRICS["auroc"].compute(scores, np.array(splits.test["labels"][:]))
         assert report.models[name]["auroc"].value == pytest.approx(expected)
     assert set(report.numbers) == set(task.metrics)
@@ -73,7 +75,7 @@ def test_without_baselines_there_is_nothing_to_compare(task: Task, network: Netw
 def test_a_baseline_of_another_shape_is_named(
     task: Task, network: Network, splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def flat(train, test, *, labels, seed):
+    def flat(train, test, *, labels, processor, seed):
         return np.zeros(len(test))
 
     monkeypatch.setitem(task.module("baselines").BASELINES, "flat", flat)

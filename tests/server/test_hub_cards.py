@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from contextlib import suppress
 from itertools import pairwise
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, ModelCardData
-from hypothesis import given, settings, strategies
+from hypothesis import assume, given, settings, strategies
 
 import medhub
 from medhub.server import cards, frontmatter
@@ -37,10 +38,12 @@ SOUND_DATA = "---\nlicense: mit\n---\n# T\n\nAll images were de-identified by ha
 ANSWER = "A text that says so."
 RESULT = "{task: {type: t}, dataset: {type: d, name: d}, metrics: [{type: f1, value: .nan}]}"
 BOMB = "a: &a [1, 2]\n" + "".join(f"{b}: &{b} [{f'*{a},' * 10}]\n" for a, b in pairwise("abcdefg"))
+# NUL is left out of what is read, so that two names could become one
+NAMES = strategies.text(strategies.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 PLAIN = strategies.recursive(
     strategies.none() | strategies.booleans() | strategies.text(max_size=20)
     | strategies.integers(-(10**17), 10**17) | strategies.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: strategies.lists(inner, max_size=4) | strategies.dictionaries(strategies.text(), inner, max_size=4),
+    lambda inner: strategies.lists(inner, max_size=4) | strategies.dictionaries(NAMES, inner, max_size=4),
     max_leaves=20,
 )  # fmt: skip
 
@@ -162,7 +165,9 @@ def test_medical_facts_can_stand_in_several_places() -> None:
 
 @given(PLAIN.filter(lambda value: isinstance(value, dict)))
 def test_what_yaml_writes_is_read(value: dict[str, Any]) -> None:
-    # YAML 1.1, which PyYAML writes, folds these as line ends where they are not escaped
+    # 0E0 is text in YAML 1.1, which PyYAML writes bare, and a number in YAML 1.2 and in the browsers' readers
+    assume(not re.search(r'"[-+]?[0-9.]+[eE][-+]?[0-9]{1,3}"', json.dumps(value)))
+    # YAML 1.1 folds these as line ends where they are not escaped
     breaks = any(mark in json.dumps(value) for mark in (r"\u0085", r"\u2028", r"\u2029"))
     written = yaml.safe_dump(value, allow_unicode=not breaks)
     assert frontmatter.read(written) == json.loads(json.dumps(value).replace(r"\u0000", ""))
