@@ -60,6 +60,8 @@ class ImageSegmentationConfig(MedConfig):
     """Millimetres between slices, rows and columns to which volumes are brought; None: the training volumes' median."""
     instances: bool | None = None
     """Whether single objects are told apart; None: whether the training masks do."""
+    calibration: list[float] | None = None
+    """Slope and offset of the logit of a pixel's having any label (Platt 1999), fitted on the validation images."""
     flip_axes: list[int] | None = None
     """Axes along which training may mirror an image; None: both of a picture, left-right (2) of a volume.
 

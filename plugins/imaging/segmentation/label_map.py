@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 SMALLEST_OBJECT = 10
 """Pixels below which a found object is dropped."""
+EVIDENCE_STEP = 0.1
+"""Of a logit, between two of the 256 levels that are kept of it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,6 +25,8 @@ class LabelMap:
     """0 for background, otherwise the object's number from 1; None where objects are not told apart."""
     spacing: tuple[float, ...] | None = None
     """Millimetres from pixel to pixel along each axis; None: unknown, and distances are in pixels."""
+    evidence: NDArray[np.int8] | None = None
+    """How surely a pixel has any label: the network's logit in steps of `EVIDENCE_STEP`, before calibration."""
     confidence: tuple[float, ...]
     """Mean probability of each label over its region, 0 where it has none."""
 
@@ -32,23 +36,39 @@ class LabelMap:
         return np.array(maps, dtype=dtype)
 
 
-def decide(probabilities: NDArray[np.floating], *, labels: int, spacing: Sequence[float] | None = None) -> LabelMap:
+def decide(
+    probabilities: NDArray[np.floating],
+    *,
+    labels: int,
+    spacing: Sequence[float] | None = None,
+    calibration: Sequence[float] | None = None,
+) -> LabelMap:
     """Return what probabilities (outputs, *space) of background, labels and perhaps borders say.
 
     A pixel belongs to the most probable label where the background is less probable than all else together. With
     borders, every connected inside of probability over one half is an object, which grows over its border.
+    `calibration` is the slope and offset by which the logit of having any label is corrected first.
     """
-    bodies = probabilities[1 : labels + 1]
-    foreground = 1 - probabilities[0]
-    classes = np.where(foreground > 0.5, 1 + bodies.argmax(0), 0).astype(np.uint8)
+    from scipy.special import expit, logit
+
+    foreground = (1 - probabilities[0]).clip(1e-6, 1 - 1e-6)
+    evidence = logit(foreground)
+    slope, offset = calibration or (1.0, 0.0)
+    calibrated = expit(slope * evidence + offset)
+    bodies = probabilities[1 : labels + 1] / foreground * calibrated
+    inside = bodies.sum(0)
+    classes = np.where(calibrated > 0.5, 1 + bodies.argmax(0), 0).astype(np.uint8)
     instances = None
     if len(probabilities) > labels + 1:
-        instances = _objects(classes > 0, bodies.sum(0))
+        instances = _objects(classes > 0, inside)
         classes = np.where(instances > 0, classes, 0).astype(np.uint8)
-    shares = bodies / np.maximum(bodies.sum(0), 1e-9) * foreground
-    confidence = tuple(_mean(shares[label][classes == label + 1]) for label in range(labels))
+    shares = bodies / np.maximum(inside, 1e-9) * calibrated
     return LabelMap(
-        classes=classes, instances=instances, spacing=tuple(spacing) if spacing else None, confidence=confidence
+        classes=classes,
+        instances=instances,
+        spacing=tuple(spacing) if spacing else None,
+        evidence=(evidence / EVIDENCE_STEP).round().clip(-128, 127).astype(np.int8),
+        confidence=tuple(_mean(shares[label][classes == label + 1]) for label in range(labels)),
     )
 
 

@@ -21,6 +21,7 @@ from ..files import read_image
 from ..geometry import canonical
 from ..image import Image, usual_range
 from .augmentation import class_map, cut_patches, expose
+from .calibration import fit_calibration
 from .config import MULTIPLE, ImageSegmentationConfig
 from .explanation import attribute, draw
 from .grids import check_grid, median_spacing, middle, on_grid, on_image
@@ -168,23 +169,21 @@ class ImageSegmentationProcessor(Processor):
         probabilities = (outputs["logits"].float() / config.temperature).softmax(1).cpu()
         maps = []
         for row, size in zip(probabilities, outputs["size"].tolist(), strict=True):
-            maps.append(decide(crop_to(row, size).numpy(), labels=self.labels, spacing=self.spacing))
+            own = crop_to(row, size).numpy()
+            maps.append(decide(own, labels=self.labels, spacing=self.spacing, calibration=config.calibration))
         return as_rows(maps)
 
     def calibrate(self, scores: NDArray, truths: NDArray, config: MedConfig) -> str | None:
-        """Say how the stated probability of regions compares with how much of them is true; nothing is fitted."""
-        said = []
-        for label in range(self.labels):
-            name, found = config.id2label[label], [answer.classes == label + 1 for answer in scores]
-            pixels = sum(map(np.count_nonzero, found))
-            if not pixels:
-                continue
-            stated = sum(a.confidence[label] * np.count_nonzero(f) for a, f in zip(scores, found, strict=True)) / pixels
-            true = (
-                sum(np.count_nonzero(f & (t.classes == label + 1)) for t, f in zip(truths, found, strict=True)) / pixels
-            )
-            said.append(f"{name} {stated:.3f} stated and {true:.3f} true")
-        return f"Mean probability of the pixels found in the validation images: {', '.join(said)}." if said else None
+        """Fit `config.calibration` to the validation images' pixels."""
+        assert isinstance(config, ImageSegmentationConfig)
+        fitted = fit_calibration(scores, truths)
+        if fitted is None:
+            return None
+        config.calibration = fitted
+        return (
+            f"The probability that a pixel has any label was fitted to the pixels of the {len(scores):,} validation "
+            f"images (Platt scaling: logit times {fitted[0]:.2f}, plus {fitted[1]:.2f})."
+        )
 
     def result(self, sample: Image, scores: LabelMap, config: MedConfig) -> SegmentationPrediction:
         """Return the mask on the image's own grid, and what its regions measure."""

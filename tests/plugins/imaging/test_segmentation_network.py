@@ -12,7 +12,7 @@ from medhub.data import prepare
 from medhub.errors import ConfigError
 from medhub.plugins.imaging.segmentation.config import TRAINING, ImageSegmentationConfig
 from medhub.plugins.imaging.segmentation.data import synthetic
-from medhub.plugins.imaging.segmentation.losses import BORDER_WEIGHT, IGNORED, segmentation_loss, soft_dice
+from medhub.plugins.imaging.segmentation.losses import IGNORED, segmentation_loss, soft_dice
 from medhub.plugins.imaging.segmentation.model import ImageSegmentationModel, pad_to
 from medhub.plugins.imaging.segmentation.processing import ImageSegmentationProcessor
 from medhub.training import Settings
@@ -138,11 +138,24 @@ def test_soft_dice_is_monais():
     torch.testing.assert_close(1 - soft_dice(logits, labels).mean(), theirs(logits, labels[:, None]))
 
 
-def test_loss_adds_weighted_cross_entropy():
+def test_loss_adds_cross_entropy():
     logits, labels = torch.randn(2, 3, 8, 9), torch.randint(0, 3, (2, 8, 9))
-    entropy = torch.nn.functional.cross_entropy(logits, labels, torch.tensor([1.0, 1.0, BORDER_WEIGHT]))
-    expected = entropy + 1 - soft_dice(logits, labels).mean()
+    expected = torch.nn.functional.cross_entropy(logits, labels) + 1 - soft_dice(logits, labels).mean()
+    torch.testing.assert_close(segmentation_loss(logits, labels), expected)
+
+
+def test_pixels_beside_a_border_count_twice_and_dice_is_of_the_whole_object():
+    labels = torch.zeros(1, 9, 9, dtype=torch.long)
+    labels[:, 2:7, 2:7], labels[:, 3:6, 3:6] = 2, 1
+    logits = torch.randn(1, 3, 9, 9)
+    twice = torch.nn.functional.pad(torch.ones(1, 7, 7), (1, 1, 1, 1))
+    twice[:, 4, 4] = 0  # the middle of the object touches no border
+    entropy = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    inside, whole = soft_dice(logits, labels, border=True)
+    expected = (entropy * (1 + twice)).sum() / (81 + twice.sum()) + 1 - (inside + whole) / 2
     torch.testing.assert_close(segmentation_loss(logits, labels, border=True), expected)
+    either = torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], dim=1)
+    torch.testing.assert_close(whole, soft_dice(either, labels.clamp(max=1))[0])
 
 
 def test_ignored_pixels_do_not_count():

@@ -302,6 +302,37 @@ def test_a_pixel_gets_its_likeliest_label_where_the_background_is_less_likely_th
     assert np.asarray(found).shape == (1, 1, 3)
 
 
+def test_calibration_makes_probabilities_come_true():
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(6, 1, 40, 40)) * 3
+    truth = random.random((6, 40, 40)) < 1 / (
+        1 + np.exp(-(0.5 * logits[:, 0] - 1))
+    )  # the network is too sure, too keen
+    processor, config = make("unet"), ImageSegmentationConfig(id2label={0: "organ", 1: "lesion"})
+    images = torch.from_numpy(np.concatenate([0 * logits, logits, 0 * logits - 99], axis=1)).float()
+    outputs = SegmentationOutput(logits=images, size=torch.tensor([[40, 40]] * 6))
+    labels = [np.stack([one, one], -1).reshape(-1, 2).astype(np.uint16) for one in truth]
+    truths = processor.truths({"labels": labels, "size": np.array([[40, 40]] * 6)})
+    said = processor.calibrate(processor.scores(outputs, config), truths, config)
+    assert config.calibration == pytest.approx([0.5, -1.0], abs=0.1)
+    assert "6 validation images" in said
+    before = list(config.calibration)
+    processor.calibrate(processor.scores(outputs, config), truths, config)
+    assert config.calibration == before, "a second fit starts from the network's own logits"
+    found = processor.scores(outputs, config)
+    assert np.mean([answer.confidence[0] for answer in found]) == pytest.approx(
+        np.mean([one[answer.classes == 1].mean() for answer, one in zip(found, truth, strict=True)]), abs=0.03
+    )
+
+
+def test_images_of_background_alone_calibrate_nothing():
+    processor, config = make("unet"), ImageSegmentationConfig(id2label={0: "organ", 1: "lesion"})
+    outputs = SegmentationOutput(logits=torch.randn(1, 3, 32, 32), size=torch.tensor([[32, 32]]))
+    truths = processor.truths({"labels": [np.zeros((1024, 2), np.uint16)], "size": np.array([[32, 32]])})
+    assert processor.calibrate(processor.scores(outputs, config), truths, config) is None
+    assert config.calibration is None
+
+
 def test_scores_leave_padding_out():
     processor = make("unet")
     logits = torch.zeros(2, 3, 32, 32)
