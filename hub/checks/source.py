@@ -21,8 +21,8 @@ STEPS = ("Preprocess", "Build", "Train", "Evaluate")
 OTHER_SECTIONS = ("Intended use", "Limits")
 
 OPEN_TO_PLUGINS = frozenset(
-    ("auto", "data", "errors", "explain", "metrics", "modeling", "pictures", "predictor", "processing", "registry",
-     "results")
+    ("auto", "data", "errors", "explain", "metrics", "modeling", "pictures", "predictor", "processing",
+     "recurrent", "registry", "results")
 )  # fmt: skip
 """The parts of medhub that a plugin may import: all that stand on lower floors."""
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import ImageClassifierOutput
 
 from medhub.modeling import MedModel, classification_loss
+from medhub.recurrent import RecurrentEncoder
 
 from .config import ImageClassificationConfig
 
@@ -84,28 +85,6 @@ class TimmEncoder(nn.Module):
         return self.network.forward_head(maps, pre_logits=True)
 
 
-class SliceReader(nn.Module):
-    """A gated recurrent unit in each direction over a volume's slices, and the mean over them.
-
-    The backward one reads each sequence reversed within its own length, so that padding is never read first.
-    """
-
-    def __init__(self, width_in: int, width: int) -> None:
-        super().__init__()
-        self.forwards = nn.GRU(width_in, width, batch_first=True)
-        self.backwards = nn.GRU(width_in, width, batch_first=True)
-        self.width = 2 * width
-
-    def forward(self, vectors: Tensor, lengths: Tensor) -> Tensor:
-        """Return (batch, 2 width) of vectors (batch, slices, width_in), of which the first `lengths` (batch,) count."""
-        places = torch.arange(vectors.shape[1], device=vectors.device)
-        present = (places < lengths[:, None])[..., None]
-        mirrored = torch.where(present[..., 0], lengths[:, None] - 1 - places, places)
-        reversed_ = vectors.gather(1, mirrored[..., None].expand_as(vectors))
-        states = torch.cat([self.forwards(vectors)[0], self.backwards(reversed_)[0]], dim=-1)
-        return (states * present).sum(1) / lengths[:, None]
-
-
 class ImageClassificationModel(MedModel):
     """An image classifier; `config.architecture` chooses the network."""
 
@@ -118,7 +97,7 @@ class ImageClassificationModel(MedModel):
         self.encoder: ConvolutionalEncoder | TimmEncoder = ConvolutionalEncoder(config) if ours else TimmEncoder(config)
         self.last_map = nn.Identity()  # has no weights; Grad-CAM looks here
         is_volume = config.architecture == "cnn_rnn"
-        self.reader = SliceReader(self.encoder.width, config.hidden_size) if is_volume else None
+        self.reader = RecurrentEncoder("gru", self.encoder.width, config.hidden_size) if is_volume else None
         self.dropout = nn.Dropout(config.dropout)
         width = self.reader.width if self.reader else self.encoder.width
         self.classifier = nn.Linear(width, config.num_labels or 0)
@@ -162,7 +141,7 @@ class ImageClassificationModel(MedModel):
         vectors = seen.new_zeros(batch, slices, self.encoder.width)
         vectors[present] = seen
         assert self.reader is not None
-        return self.reader(vectors, lengths)
+        return self.reader(vectors, lengths).sum(1) / lengths[:, None]
 
 
 def _convolution(width_in: int, width: int) -> tuple[nn.Module, nn.Module]:

@@ -1,0 +1,1 @@
+"""The genomics tasks, and what they share: alphabets and FASTA."""
