@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.utils import ModelOutput
 
-from medhub.explain import grad_cam, integrated_gradients
+from medhub.explain import grad_cam, hires_cam, integrated_gradients
 from medhub.modeling import MedConfig, MedModel
 
 
@@ -44,6 +46,12 @@ class TokenModel(MedModel):
         return SequenceClassifierOutput(logits=self.head(self.recurrent(self.embedding(tokens))[0].mean(1)))
 
 
+@dataclass
+class PictureOutput(ModelOutput):
+    logits: Tensor | None = None
+    maps: Tensor | None = None
+
+
 class PictureModel(MedModel):
     config_class = ProbeConfig
 
@@ -53,9 +61,10 @@ class PictureModel(MedModel):
         nn.init.ones_(self.convolution.weight)
         self.post_init()
 
-    def forward(self, pixels: Tensor, **_: Any) -> SequenceClassifierOutput:
-        seen = self.convolution(pixels).mean((1, 2, 3))
-        return SequenceClassifierOutput(logits=torch.stack([-seen, seen], dim=1))
+    def forward(self, pixels: Tensor, **_: Any) -> PictureOutput:
+        maps = self.convolution(pixels)
+        seen = maps.mean((1, 2, 3))
+        return PictureOutput(logits=torch.stack([-seen, seen], dim=1), maps=maps)
 
 
 def test_a_linear_model_is_explained_exactly() -> None:
@@ -98,3 +107,18 @@ def test_grad_cam_finds_the_bright_spot() -> None:
     row, column = divmod(int(heat.argmax()), 16)
     assert 3 <= row < 6
     assert 9 <= column < 12
+
+
+def test_an_answer_about_one_place_is_explained_by_that_place() -> None:
+    model = PictureModel(ProbeConfig())
+    pixels = torch.zeros(1, 1, 16, 16)
+    pixels[0, 0, 3:6, 9:12] = pixels[0, 0, 11:14, 2:5] = 1  # two spots that look alike
+
+    def upper(outputs: dict[str, Tensor]) -> Tensor:
+        return torch.stack([-outputs["maps"], outputs["maps"]], dim=-1)[0, 0, :8].mean((0, 1))[None]
+
+    given = {"name": "pixels", "label": 1, "layer": model.convolution, "read": upper}
+    heat = hires_cam(model, {"pixels": pixels}, **given)
+    assert heat[0, 0, 4, 10] > 0
+    assert heat[0, 0, 8:].max() == 0
+    assert grad_cam(model, {"pixels": pixels}, **given)[0, 0, 12, 3] > 0

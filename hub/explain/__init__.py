@@ -5,6 +5,6 @@ Each takes the model and one batch as `Processor.collate` made it, and returns t
 were.
 """
 
-from medhub.explain.attribution import grad_cam, integrated_gradients
+from medhub.explain.attribution import grad_cam, hires_cam, integrated_gradients
 
-__all__ = ["grad_cam", "integrated_gradients"]
+__all__ = ["grad_cam", "hires_cam", "integrated_gradients"]

@@ -1,4 +1,4 @@
-"""Integrated gradients (Sundararajan et al. 2017) and Grad-CAM (Selvaraju et al. 2017) over a batch of tensors."""
+"""Integrated gradients (Sundararajan et al. 2017), Grad-CAM (Selvaraju et al. 2017) and HiResCAM over a batch."""
 
 from __future__ import annotations
 
@@ -62,11 +62,28 @@ def grad_cam(
     There is a map an example, or, of a layer that sees the slices of a volume one by one, a map a slice. `read` is that
     of `integrated_gradients`.
     """
-    captum = _captum()
-    inputs = batch[name]
     with _evaluating(model):
-        method = captum.LayerGradCam(_figures(model, batch, name, read), layer)
-        coarse = method.attribute(inputs, target=label, relu_attributions=True).detach()
+        method = _captum().LayerGradCam(_figures(model, batch, name, read), layer)
+        coarse = method.attribute(batch[name], target=label, relu_attributions=True).detach()
+    return _enlarge(coarse, batch[name])
+
+
+def hires_cam(
+    model: MedModel, batch: dict[str, Tensor], *, name: str, label: int, layer: nn.Module, read: Read = _logits
+) -> Tensor:
+    """Return what `grad_cam` returns, of gradients that count where they arise (Draelos and Carin 2020).
+
+    Grad-CAM averages a channel's gradient over the map, which is right for an answer about the whole image. For one
+    about a place in it, a box or a region, it would mark whatever looks alike elsewhere.
+    """
+    with _evaluating(model):
+        method = _captum().LayerGradientXActivation(_figures(model, batch, name, read), layer)
+        coarse = method.attribute(batch[name], target=label).detach().sum(1, keepdim=True).relu()
+    return _enlarge(coarse, batch[name])
+
+
+def _enlarge(coarse: Tensor, inputs: Tensor) -> Tensor:
+    """Return maps (maps, 1, *space) in the size of the inputs they are about."""
     mode = {3: "linear", 4: "bilinear", 5: "trilinear"}[coarse.ndim]
     return nn.functional.interpolate(coarse, size=inputs.shape[2 - coarse.ndim :], mode=mode, align_corners=False)
 

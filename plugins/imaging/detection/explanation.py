@@ -1,4 +1,4 @@
-"""Where in an image a network saw the objects of one label: Grad-CAM of their boxes."""
+"""Where in an image a network saw the objects of one label: HiResCAM of their boxes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers.utils import ModelOutput
 
-from medhub.explain import grad_cam
+from medhub.explain import hires_cam
 from medhub.results import Explanation
 
 from ..overlays import box_overlay, heat_overlay, label_colours
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def explain_boxes(
     model: MedModel, batch: dict[str, Tensor], *, label: str, pixels: NDArray[np.uint8], scale: NDArray[np.floating]
 ) -> Explanation:
-    """Return the Grad-CAM of the boxes of `label` that are found; where none is, of the most probable one.
+    """Return the HiResCAM of the boxes of `label` that are found; where none is, of the most probable one.
 
     `batch` holds one image, whose `pixels` (height, width, channels) are drawn beneath; times `scale` they are the
     network's.
@@ -36,14 +36,15 @@ def explain_boxes(
         return outputs["logits"][:, kept.candidates].sum(1)
 
     layer = model.attribution_layer()  # type: ignore[operator]
-    heat = grad_cam(model, batch, name="pixel_values", label=index, layer=layer, read=read)[0, 0].cpu().numpy()
+    whole = {"pixel_values": model.network.pad(batch["pixel_values"])}  # type: ignore[operator, union-attr]
+    heat = hires_cam(model, whole, name="pixel_values", label=index, layer=layer, read=read)[0, 0].cpu().numpy()
     height, width = (round(side * factor) for side, factor in zip(pixels.shape[:2], scale[1::-1], strict=True))
     heat = heat[:height, :width]  # not what was added beside the image
     beneath = np.asarray(heat_overlay(pixels, heat))
     zoom = np.tile([beneath.shape[1] / width, beneath.shape[0] / height], 2)
     colours = label_colours(list(model.config.id2label.values()))
     return Explanation(
-        method="Grad-CAM",
+        method="HiResCAM",
         label=label,
         legend="yellow to red parts speak for the boxes that are drawn",
         values=heat,

@@ -166,7 +166,7 @@ class ImageDetectionProcessor(Processor):
         )  # fmt: skip
 
     def explain(self, model: MedModel, sample: Image, label: str) -> Explanation:
-        """Say where the network saw objects of `label`: Grad-CAM of their boxes, drawn over the image.
+        """Say where the network saw objects of `label`: HiResCAM of their boxes, drawn over the image.
 
         The values have the shape of the image as the network sees it, (rows, columns), without what was added.
         """

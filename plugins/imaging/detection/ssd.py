@@ -83,6 +83,10 @@ class SingleShot(nn.Module):
         loss = None if labels is None else self._loss(answers, labels.float(), defaults)
         return loss, log_odds(answers["cls_logits"]), boxes.unflatten(0, offsets.shape[:2])
 
+    def pad(self, images: Tensor) -> Tensor:
+        """Return images as they are: they may be of any size."""
+        return images
+
     def _default_boxes(self, maps: list[Tensor]) -> Tensor:
         """Return the default boxes of all cells, (candidates, 4), xyxy in pixels."""
         from torchvision.models.detection.image_list import ImageList

@@ -92,7 +92,7 @@ class Neck(nn.Module):
         self.down = nn.ModuleList(CrossStage(2 * width, width, blocks=1) for _ in steps)
         self.strided = nn.ModuleList(convolution(width, width, stride=2) for _ in steps)
         self.up = nn.ModuleList(CrossStage(2 * width, width, blocks=1) for _ in steps)
-        self.finest = nn.Identity()  # has no weights; Grad-CAM looks here
+        self.finest = nn.Identity()  # has no weights; explanations look here
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Return as many maps as were given, finest first, all of one width."""
@@ -149,11 +149,9 @@ class Yolo(nn.Module):
     def forward(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor | None, Tensor, Tensor]:
         """Return the loss (None without labels), logits (batch, candidates, labels) and boxes (batch, candidates, 4).
 
-        Images are (batch, channels, height, width); they are padded at the right and the bottom to whole cells.
+        Images are (batch, channels, height, width).
         """
-        coarsest = self.strides[-1]
-        height, width = images.shape[-2:]
-        maps = self.neck(self.backbone(functional.pad(images, (0, -width % coarsest, 0, -height % coarsest))))
+        maps = self.neck(self.backbone(self.pad(images)))
         logits, beliefs = (answer.float() for answer in self.head(maps))
         centres, strides = self._cells(maps)
         beliefs = beliefs.unflatten(-1, (4, -1))
@@ -162,6 +160,12 @@ class Yolo(nn.Module):
             return None, logits, boxes
         loss = detection_loss(logits, beliefs, boxes, labels.float(), centres=centres, strides=strides)
         return loss, logits, boxes
+
+    def pad(self, images: Tensor) -> Tensor:
+        """Return images continued at the right and the bottom to whole cells of the coarsest map."""
+        coarsest = self.strides[-1]
+        height, width = images.shape[-2:]
+        return functional.pad(images, (0, -width % coarsest, 0, -height % coarsest))
 
     def _cells(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the cells' centres (candidates, 2) as x, y in pixels, and their strides (candidates, 1)."""

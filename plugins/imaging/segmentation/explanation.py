@@ -1,4 +1,4 @@
-"""Where a network looked for a region: Grad-CAM summed over the region's pixels, drawn over the image."""
+"""Where a network looked for a region: HiResCAM of the region's mean logit, drawn over the image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
-from medhub.explain import grad_cam
+from medhub.explain import hires_cam
 
 from ..overlays import heat_overlay
 from .config import MULTIPLE
@@ -26,8 +26,8 @@ LARGEST = 2**22
 def attribute(model: ImageSegmentationModel, batch: dict[str, Tensor], *, label: str) -> NDArray[np.floating]:
     """Return how much each pixel (*space) of a batch's only image spoke for the region of `label`; never negative.
 
-    This is Seg-Grad-CAM (Vinogradova et al. 2020). Where the network draws no such region, it is what spoke for the
-    label anywhere.
+    This is Seg-Grad-CAM (Vinogradova et al. 2020) with the gradients of each place. Where the network draws no such
+    region, it is what spoke for the label anywhere.
     """
     index = [*model.config.id2label.values()].index(label)
     pixels, own = batch["pixel_values"].to(model.device), batch["size"][0].tolist()
@@ -37,7 +37,7 @@ def attribute(model: ImageSegmentationModel, batch: dict[str, Tensor], *, label:
     step = MULTIPLE[model.config.axes]
     shape = [-(-(part.stop - part.start) // step) * step for part in window]
     whole: Any = _Whole(model)
-    found = grad_cam(
+    found = hires_cam(
         whole, {"pixel_values": pad_to(pixels[inside], shape)}, name="pixel_values", label=index,
         layer=model.attribution_layer(), read=_region_logits,
     )[0, 0]  # fmt: skip
@@ -55,7 +55,7 @@ def draw(slices: NDArray[np.uint8], heat: NDArray[np.floating]) -> Picture:
 
 
 class _Whole(nn.Module):
-    """A model that answers an image at once, not window by window, so that Grad-CAM sees one map of it."""
+    """A model that answers an image at once, not window by window, so that there is one map of it."""
 
     def __init__(self, model: ImageSegmentationModel) -> None:
         super().__init__()

@@ -64,15 +64,18 @@ class ImageSegmentationModel(MedModel):
         return SegmentationOutput(loss=loss, logits=logits, size=size)
 
     def attribution_layer(self) -> nn.Module:
-        """Return the layer of the deepest maps, where Grad-CAM looks (Vinogradova et al. 2020)."""
+        """Return the layer whose maps an explanation reads.
+
+        They are a quarter as wide as the image (of a volume, half): what deeper ones say is too coarse for a nucleus, and
+        later ones only repeat the answer.
+        """
         if self.config.architecture == "unet":
-            return self.network.decoder.center  # type: ignore[union-attr, return-value]
+            return self.network.decoder.blocks[2]  # type: ignore[union-attr, index, return-value]
         if self.config.architecture == "deeplabv3plus":
-            return self.network.decoder.aspp  # type: ignore[union-attr, return-value]
+            return self.network.decoder.up  # type: ignore[union-attr, return-value]
         from monai.networks.layers import SkipConnection
 
-        *_, innermost = (module for module in self.network.modules() if isinstance(module, SkipConnection))
-        return innermost.submodule
+        return next(module.submodule for module in self.network.modules() if isinstance(module, SkipConnection))
 
     def _answer_each(self, pixel_values: Tensor, size: Tensor) -> Tensor:
         answers = []

@@ -204,7 +204,7 @@ class ImageSegmentationProcessor(Processor):
         batch = self.collate(self.stack([self.features(sample)]))
         heat = attribute(cast("ImageSegmentationModel", model), batch, label=label)
         return Explanation(
-            method="Seg-Grad-CAM",
+            method="HiResCAM",
             label=label,
             legend="yellow to red parts are where the network looked",
             values=heat,
