@@ -18,11 +18,15 @@ from medhub.results import NOTICE
 if TYPE_CHECKING:
     import gradio
 
+CACHE_SECONDS = (600, 3600)
+"""How often the files that visitors gave or got are looked through, and the age at which they are deleted."""
+
 
 def build(predictor: Predictor) -> gradio.Blocks:
     """Return the demo of a model: input left, result and explanation right, examples and the notice beneath.
 
-    An input that cannot be used shows the predictor's sentence. Nothing that a visitor gives is kept or logged.
+    An input that cannot be used shows the predictor's sentence. What a visitor gives is not logged, and goes within two
+    hours.
     """
     gradio = _gradio()
     plugin = predictor.task.module("demo")
@@ -37,7 +41,7 @@ def build(predictor: Predictor) -> gradio.Blocks:
         explained = result.explanation
         return [*plugin.draw(result), explained.caption, explained.picture, result.to_dict()]
 
-    with gradio.Blocks(title=f"{name} · MedHub", analytics_enabled=False) as page:
+    with gradio.Blocks(title=f"{name} · MedHub", analytics_enabled=False, delete_cache=CACHE_SECONDS) as page:
         gradio.Markdown(
             f"# {name}\n{predictor.task.summary.capitalize()}: network `{config.architecture}`.\n\n**{NOTICE}**"
         )

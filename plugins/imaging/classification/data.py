@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from medhub.data import File, Source, Table
 
+from .. import hippocampus
 from ..files import read_image
-from ..hippocampus import NOTE, pair_of
 from ..rows import CLASS, as_file, as_png, make_rows
 from .own import own_files
 
@@ -129,7 +129,9 @@ def _load_hippocampus(paths: Mapping[str, Path]) -> Table:
         if name.startswith("images/"):
             case = PurePosixPath(name).name.removesuffix(".nii.gz")
             smaller = _millilitres(paths[f"labels/{case}.nii.gz"]) < MEDIAN_VOLUME
-            records.append({"input": [as_file(path)], "labels": int(smaller), "group": pair_of(name), "modality": "MR"})
+            records.append({
+                "input": [as_file(path)], "labels": int(smaller), "group": hippocampus.pair_of(name), "modality": "MR",
+            })  # fmt: skip
     return Table(
         rows=make_rows(records, labels=CLASS), label_names=("larger", "smaller"),
         notes=(f"The label is made from the masks: whether the hippocampus, its two parts together, has less than "
@@ -138,7 +140,7 @@ def _load_hippocampus(paths: Mapping[str, Path]) -> Table:
                "three axes alone reaches an AUROC of .78 in cross-validation of the training and validation rows. "
                "Look at the baseline of size and brightness before believing a network that reaches the same.",
                "All volumes are stored as one side, so that left and right cannot be told apart.",
-               NOTE),
+               hippocampus.NOTE),
     )  # fmt: skip
 
 
@@ -187,25 +189,9 @@ DATASETS: dict[str, Source] = {
         load=_load_busi,
         splits=("group",),
     ),
-    "hippocampus-volume": Source(
-        name="hippocampus-volume",
-        version="msd04-1",
-        title="Hippocampus volume: MRI volumes of 35 by 50 by 36 voxels of 1 mm, above or below the median volume",
-        files=(
-            File(
-                name="SHA256SUMS",
-                sha256="88f2bc9eb580c21f14996d456b93cdaeae7fdde0f8c2048d4b4ff7383b79d7f0",
-                bytes=51042,
-                manifest=True,
-            ),
-        ),
-        licence="CC BY-SA 4.0",
-        model_licence="cc-by-sa-4.0",
-        citation="Antonelli et al., The Medical Segmentation Decathlon, Nature Communications 13:4128 (2022)",
-        homepage="http://medicaldecathlon.com",
-        group_by="pair of cases",
-        load=_load_hippocampus,
-        splits=("group",),
-        mirror="hippocampus",
+    "hippocampus-volume": hippocampus.declare(
+        "hippocampus-volume", "msd04-1",
+        "Hippocampus volume: MRI volumes of 35 by 50 by 36 voxels of 1 mm, above or below the median volume",
+        _load_hippocampus,
     ),
 }

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from medhub.data import File, Source, Table
 
-from .. import dsb2018
+from .. import dsb2018, hippocampus
 from ..crops import crop_groups
-from ..hippocampus import NOTE, pair_of
 from ..rows import as_file, as_png, make_rows
 from .own import own_files
 from .rows import LABELS, as_labels
@@ -101,14 +100,14 @@ def _load_hippocampus(paths: Mapping[str, Path]) -> Table:
     for name in sorted(name for name in paths if name.startswith("images/")):
         records.append({
             "input": [as_file(paths[name])], "labels": as_labels(paths[name.replace("images/", "labels/")]),
-            "group": pair_of(name), "modality": "MR",
+            "group": hippocampus.pair_of(name), "modality": "MR",
         })  # fmt: skip
     return Table(
         rows=make_rows(records, labels=LABELS), label_names=("anterior", "posterior"),
         notes=("Licence CC BY-SA 4.0: give a model trained on it the same licence.",
                "T1-weighted MRI of healthy adults and of adults with a psychotic disorder, cut to the region around "
                "one hippocampus, all lying the same way; the volumes are not on one scale of intensity.",
-               NOTE),
+               hippocampus.NOTE),
     )  # fmt: skip
 
 
@@ -133,26 +132,10 @@ def _load_stardist(paths: Mapping[str, Path]) -> Table:
 
 DATASETS: dict[str, Source] = {
     "dsb2018": dsb2018.declare("every nucleus outlined", _load_dsb2018),
-    "hippocampus": Source(
-        name="hippocampus",
-        version="MSD-Task04",
-        title="Hippocampus: brain MRI with its anterior and posterior part (Medical Segmentation Decathlon)",
-        files=(
-            File(
-                name="SHA256SUMS",
-                sha256="88f2bc9eb580c21f14996d456b93cdaeae7fdde0f8c2048d4b4ff7383b79d7f0",
-                bytes=51042,
-                manifest=True,
-            ),
-        ),
-        licence="CC BY-SA 4.0",
-        model_licence="cc-by-sa-4.0",
-        citation="Antonelli et al., The Medical Segmentation Decathlon, Nature Communications 13:4128 (2022); Simpson "
-        "et al., arXiv:1902.09063 (2019)",
-        homepage="http://medicaldecathlon.com",
-        group_by="pair of cases",
-        load=_load_hippocampus,
-        splits=("group",),
+    "hippocampus": hippocampus.declare(
+        "hippocampus", "MSD-Task04",
+        "Hippocampus: brain MRI with its anterior and posterior part (Medical Segmentation Decathlon)",
+        _load_hippocampus,
     ),
     "stardist-example": Source(
         name="stardist-example",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from datasets import Dataset
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from medhub.errors import InputError
 
 from ..files import read_image
-from ..geometry import canonical, resample, restore, spacing_of
+from ..geometry import canonical, orient, resample, restore, spacing_of, unorient
 from ..image import Image
 
 MOST_ROWS = 200
@@ -51,8 +52,15 @@ def median_spacing(rows: Dataset) -> list[float]:
     return [round(float(value), 4) for value in np.median(np.array(found), axis=0)]
 
 
-def check_grid(image: Image, mask: Image) -> None:
-    """Raise InputError unless a mask has one number for each of its image's pixels, and lies where they do."""
+def mask_on(image: Image, mask: Image) -> Image:
+    """Return a mask turned to its image's order of axes, which a program that exports masks may have changed.
+
+    Raises InputError unless it has one number for each of the image's pixels, and lies where they do.
+    """
+    if image.affine is not None and mask.affine is not None and not np.allclose(image.affine, mask.affine, atol=0.01):
+        upright, affine = orient(mask.pixels, mask.affine)
+        if np.allclose(affine, canonical(image).affine, atol=0.01):  # type: ignore[arg-type]
+            mask = replace(mask, pixels=unorient(upright, image.affine), affine=image.affine, grid=None)
     shape, wanted = mask.pixels.shape, (*image.pixels.shape[:3], 1)
     if shape != wanted:
         raise InputError(
@@ -64,6 +72,7 @@ def check_grid(image: Image, mask: Image) -> None:
             f"the mask {mask.source} lies elsewhere in the patient than its image {image.source}; export it on the "
             "image's own grid"
         )
+    return mask
 
 
 def _turned(image: Image) -> tuple[Image, tuple[float, float, float]]:

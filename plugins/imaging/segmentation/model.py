@@ -66,7 +66,7 @@ class ImageSegmentationModel(MedModel):
     def attribution_layer(self) -> nn.Module:
         """Return the layer whose maps an explanation reads.
 
-        They are a quarter as wide as the image (of a volume, half): what deeper ones say is too coarse for a nucleus, and
+        They are a quarter as wide as the image, of a volume half: deeper ones say too coarsely where a nucleus is, and
         later ones only repeat the answer.
         """
         if self.config.architecture == "unet":

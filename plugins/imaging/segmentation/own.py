@@ -20,7 +20,7 @@ from ..image import Image
 from ..pictures import from_array
 from ..rows import as_file, as_png, make_rows
 from .coco import read_coco
-from .grids import check_grid
+from .grids import mask_on
 from .rows import LABELS, as_labels
 
 MASKS = (".png", ".nii.gz", ".nii")
@@ -122,8 +122,7 @@ def _by_name(folder: Path, *, folders: bool = False) -> dict[str, Path]:
 
 def _numbers(pair: _Pair) -> set[int]:
     """Return the numbers in a mask; raise InputError unless they are whole and lie on the image."""
-    mask = _read_mask(pair.mask)
-    check_grid(read_image(pair.image), mask)
+    mask = mask_on(read_image(pair.image), _read_mask(pair.mask))
     values = np.unique(mask.pixels)
     if values[0] < 0 or (values % 1).any():
         raise InputError(f"{pair.mask} holds {values[values % 1 != 0][0] if (values % 1).any() else values[0]:g}; "

@@ -24,7 +24,7 @@ from .augmentation import class_map, cut_patches, expose
 from .calibration import fit_calibration
 from .config import MULTIPLE, ImageSegmentationConfig
 from .explanation import attribute, draw
-from .grids import check_grid, median_spacing, middle, on_grid, on_image
+from .grids import mask_on, median_spacing, middle, on_grid, on_image
 from .label_map import LabelMap, decide
 from .losses import IGNORED
 from .model import ImageSegmentationModel, crop_to, pad_to
@@ -88,7 +88,7 @@ class ImageSegmentationProcessor(Processor):
         A network for pictures gets the middle slice of a volume, and the result names it. One for volumes needs a file
         that says how its voxels lie in the patient.
         """
-        image = self._seen(raw)
+        image = self._seen(read_image(raw))
         if self.modalities and image.modality and image.modality not in self.modalities:
             raise ModalityError(
                 f"{image.source} is of modality {image.modality}, but the model was trained on "
@@ -115,8 +115,8 @@ class ImageSegmentationProcessor(Processor):
 
         Raises InputError for a mask that does not lie on its image's grid, or has numbers without a label.
         """
-        image, mask = self._seen(row["input"]), self._seen(row["labels"]["mask"])
-        check_grid(image, mask)
+        image = read_image(row["input"])
+        mask = self._seen(mask_on(image, read_image(row["labels"]["mask"])))
         numbers = on_grid(mask, self.spacing, order=0)[..., 0].round().astype(np.int64)
         objects = numbers if row["labels"]["instances"] else np.zeros_like(numbers)
         classes = np.minimum(numbers, 1) if row["labels"]["instances"] else numbers
@@ -211,8 +211,7 @@ class ImageSegmentationProcessor(Processor):
             picture=draw((canonical(sample) if self.volume else sample).grey_levels(), heat),
         )
 
-    def _seen(self, raw: Any) -> Image:
-        image = read_image(raw)
+    def _seen(self, image: Image) -> Image:
         return image if self.volume else middle(image)
 
 

@@ -18,6 +18,7 @@ from medhub.plugins.imaging.files import read_image
 from medhub.plugins.imaging.segmentation.baselines import atlas, threshold
 from medhub.plugins.imaging.segmentation.config import ImageSegmentationConfig
 from medhub.plugins.imaging.segmentation.data import DATASETS, own_files, synthetic
+from medhub.plugins.imaging.segmentation.grids import mask_on
 from medhub.plugins.imaging.segmentation.processing import ImageSegmentationProcessor
 
 nibabel = pytest.importorskip("nibabel")
@@ -194,6 +195,22 @@ def test_masks_that_do_not_fit_are_refused(tmp_path: Path):
     nifti(tmp_path / "c" / "masks" / "x.nii", np.full((4, 4, 4), 0.5, np.float32))
     with pytest.raises(InputError, match=r"x\.nii holds 0\.5; a mask holds whole numbers"):
         own_files(tmp_path / "c")
+
+
+def test_a_mask_in_another_order_of_axes_is_turned(tmp_path: Path):
+    random = np.random.default_rng(0)
+    voxels = random.integers(0, 9, (6, 5, 4)).astype(np.int16)
+    image = nibabel.Nifti1Image(voxels, np.diag([2.0, 1.5, 1, 1]))
+    swap = np.array([[0, 1], [2, -1], [1, 1]])  # axis and sense to which each goes
+    turned = nibabel.Nifti1Image((voxels > 4).astype(np.uint8), image.affine).as_reoriented(swap)
+    assert turned.shape == (6, 4, 5)
+    for folder, file in (("images", image), ("masks", turned)):
+        (tmp_path / folder).mkdir()
+        file.to_filename(tmp_path / folder / "x.nii")
+    original = read_image(tmp_path / "images" / "x.nii")
+    mask = mask_on(original, read_image(tmp_path / "masks" / "x.nii"))
+    np.testing.assert_array_equal(mask.pixels, original.pixels > 4)
+    assert own_files(tmp_path).label_names == ("label 1",)
 
 
 @pytest.mark.parametrize(
