@@ -190,7 +190,8 @@ DATASETS: dict[str, Source] = {
         splits=("group",),
     ),
     "hippocampus-volume": hippocampus.declare(
-        "hippocampus-volume", "msd04-1",
+        "hippocampus-volume",
+        "msd04-1",
         "Hippocampus volume: MRI volumes of 35 by 50 by 36 voxels of 1 mm, above or below the median volume",
         _load_hippocampus,
     ),

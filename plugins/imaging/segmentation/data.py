@@ -133,7 +133,8 @@ def _load_stardist(paths: Mapping[str, Path]) -> Table:
 DATASETS: dict[str, Source] = {
     "dsb2018": dsb2018.declare("every nucleus outlined", _load_dsb2018),
     "hippocampus": hippocampus.declare(
-        "hippocampus", "MSD-Task04",
+        "hippocampus",
+        "MSD-Task04",
         "Hippocampus: brain MRI with its anterior and posterior part (Medical Segmentation Decathlon)",
         _load_hippocampus,
     ),
