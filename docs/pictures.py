@@ -1,40 +1,97 @@
-"""Draw docs/imaging-*.png: predictions on pictures that any machine can have.
+"""Draw docs/imaging-*.png: a prediction of each imaging task, on pictures that any machine can have.
 
-StarDist's example of nuclei comes from its wheel on PyPI (BSD-3-Clause); the blood smear is drawn here, since no wheel
-holds one. Run: python docs/pictures.py
+Two come from wheels on PyPI (StarDist's example of nuclei, BSD-3-Clause; the MNI152 brain that nilearn carries, an
+average of 152 people); the ultrasound scan and the blood smear are drawn here, since no wheel holds one. Run:
+python docs/pictures.py
 """
 
 from __future__ import annotations
 
 import io
+import tempfile
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
 import medhub
+from medhub.data import File, Source
 
 DOCS = Path(__file__).resolve().parent
 WIDTH = 760
 """Pixels to which a picture is brought for the page."""
 
+BRAIN = Source(
+    name="mni152",
+    version="2009a",
+    title="MNI152, an average brain",
+    files=(
+        File(
+            name="brain.nii.gz",
+            sha256="421a10e872fd6cadae7f61d358dffbcc1795a497d61ee76c5dda2503e1a1e9e6",
+            bytes=1617531,
+            wheel="nilearn==0.14.1",
+            member="nilearn/datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz",
+        ),
+    ),
+    licence="free with its notice (Fonov et al.)",
+    citation="Fonov et al., Unbiased average age-appropriate atlases for pediatric studies, NeuroImage 54:313 (2011)",
+    homepage="https://nilearn.github.io",
+    group_by="brain",
+    load=lambda paths: NotImplemented,
+    splits=("group",),
+)
+"""Only fetched, never loaded as rows."""
+HIPPOCAMPUS = ((-46, -10), (-46, 4), (-32, 4))
+"""Millimetres from left to right, back to front and feet to head, around the left one (MNI coordinates)."""
+
 
 def main() -> None:
     """Write the pictures."""
-    for name, model, raw in (
-        ("detection", "blood-cells-yolo", draw_smear()), ("segmentation", "nuclei-unet", nuclei()),
-    ):  # fmt: skip
-        result = medhub.from_pretrained(model, device="cpu").predict(raw, explain=True)
-        picture = result.to_picture()
-        picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)))
-        picture.quantize(128).save(DOCS / f"imaging-{name}.png", optimize=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, model, raw in (
+            ("classification", "breast-ultrasound", draw_scan()),
+            ("detection", "blood-cells-yolo", draw_smear()),
+            ("segmentation", "nuclei-unet", nuclei()),
+            ("segmentation-volume", "hippocampus-unet3d", hippocampus(Path(folder))),
+        ):
+            result = medhub.from_pretrained(model, device="cpu").predict(raw, explain=True)
+            picture = result.to_picture()
+            picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)))
+            picture.quantize(128).save(DOCS / f"imaging-{name}.png", optimize=True)
 
 
 def nuclei() -> PIL.Image.Image:
     """Return StarDist's example picture."""
     path = medhub.get("imaging/segmentation").source("stardist-example").fetch()["img2d.tif"]
     return PIL.Image.open(io.BytesIO(path.read_bytes()))
+
+
+def hippocampus(folder: Path) -> Path:
+    """Return a file with the region of the MNI152 brain around its left hippocampus."""
+    brain = nibabel.as_closest_canonical(nibabel.load(BRAIN.fetch()["brain.nii.gz"]))
+    corners = nibabel.affines.apply_affine(np.linalg.inv(brain.affine), np.transpose(HIPPOCAMPUS)).round().astype(int)
+    part = brain.slicer[tuple(slice(*ends) for ends in corners.T)]
+    path = folder / "left-hippocampus-of-mni152.nii.gz"
+    nibabel.save(part, path)
+    return path
+
+
+def draw_scan(seed: int = 0) -> NDArray[np.uint8]:
+    """Draw an ultrasound scan: speckled tissue in layers, and a dark oval with an even rim; (400, 520)."""
+    from scipy.ndimage import gaussian_filter
+
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:400, :520].astype(float)
+    echo = 90 - 0.1 * rows + 35 * np.exp(-(((rows - 60 - 8 * np.sin(columns / 90)) / 14) ** 2))
+    echo += 30 * np.exp(-(((rows - 310 + 6 * np.sin(columns / 70)) / 10) ** 2))
+    oval = np.hypot((rows - 185) / 55, (columns - 265) / 95)
+    echo *= 1 - 0.8 / (1 + np.exp((oval - 1) / 0.05))
+    echo[240:] *= 1 + 0.35 * np.exp(-(((columns[240:] - 265) / 70) ** 2))
+    speckle = np.hypot(*(gaussian_filter(random.normal(size=echo.shape), (1.0, 2.2)) for _ in range(2)))
+    return (echo * speckle / speckle.mean()).clip(0, 255).round().astype(np.uint8)
 
 
 def draw_smear(seed: int = 3) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ medhub.register(
         model="ImageDetectionModel",
         processor="ImageDetectionProcessor",
         auto_class="AutoModelForObjectDetection",
-        metrics=("map50", "map", "froc", "counting", "count_error"),
+        metrics=("map50", "map", "froc", "counting", "expected_counting", "count_error"),
         dataset="cbc",
         extra="imaging",
     )

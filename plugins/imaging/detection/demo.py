@@ -43,7 +43,10 @@ def outputs() -> list[Any]:
 
     return [
         gradio.AnnotatedImage(label="Found", show_legend=True),
-        gradio.Dataframe(label="Counts", headers=["object", "count"], datatype=["str", "number"], interactive=False),
+        gradio.Dataframe(
+            label="Counts: boxes found, and the sum of all probabilities", headers=["object", "found", "expected"],
+            datatype=["str", "number", "number"], interactive=False,
+        ),
     ]
 
 
@@ -58,5 +61,5 @@ def draw(result: DetectionPrediction) -> list[Any]:
     pixels = result.pixels.repeat(3, axis=-1) if result.pixels.shape[-1] == 1 else result.pixels
     return [
         gradio.update(value=(pixels, boxes), color_map=colours),
-        [[label, count] for label, count in result.counts.items()],
+        [[label, count, round(result.expected[label], 1)] for label, count in result.counts.items()],
     ]

@@ -29,19 +29,21 @@ RANK_BITS, LABEL_BITS = 32, 20
 """A box as one number, from the lowest bit: right or not at each of OVERLAPS, its label, its rank by probability."""
 
 
-def prepare(scores: NDArray, targets: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Return each image's boxes as numbers that sort by probability, its true counts and its decided counts.
+def prepare(scores: NDArray, targets: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Return each image's boxes as numbers that sort by probability, its true, its decided and its expected counts.
 
     The numbers, one array an image, are what `_pack` makes; the counts are (images, labels).
     """
     count = 1 + int(max((row[:, column].max() for rows, column in ((scores, 5), (targets, 0))
                          for row in rows if len(row)), default=-1))  # fmt: skip
-    true_counts, decided_counts = np.zeros((2, len(scores), count))
+    true_counts, decided_counts, expected_counts = np.zeros((3, len(scores), count))
     for image, (boxes, truths) in enumerate(zip(scores, targets, strict=True)):
         true_counts[image] = np.bincount(truths[:, 0].astype(int), minlength=count)
         decided = boxes[boxes[:, 4] >= DECIDED, 5].astype(int)
         decided_counts[image] = np.bincount(decided, minlength=count)
-    return _pack([match(*pair) for pair in zip(scores, targets, strict=True)]), true_counts, decided_counts
+        expected_counts[image] = np.bincount(boxes[:, 5].astype(int), weights=boxes[:, 4], minlength=count)
+    packed = _pack([match(*pair) for pair in zip(scores, targets, strict=True)])
+    return packed, true_counts, decided_counts, expected_counts
 
 
 def _pack(tables: list[Array]) -> NDArray:
@@ -114,7 +116,7 @@ def _average_precision(right: NDArray, truths: float) -> float:
     return float(precision[reached[reached < len(hits)]].sum() / len(RECALLS))
 
 
-def _average_precisions(packed: NDArray, true_counts: Array, decided_counts: Array, *, levels: int) -> Array:
+def _average_precisions(packed: NDArray, true_counts: Array, *_: Array, levels: int) -> Array:
     """Return each label's average precision, the mean over the first `levels` of OVERLAPS; NaN without a truth."""
     values = np.full(true_counts.shape[1], np.nan)
     for label, bits in enumerate(_ranked(packed, labels=len(values))):
@@ -134,7 +136,7 @@ def _map(*examples: NDArray) -> Array:
     return _average_precisions(*examples, levels=len(OVERLAPS))
 
 
-def _froc(packed: NDArray, true_counts: Array, decided_counts: Array) -> Array:
+def _froc(packed: NDArray, true_counts: Array, *_: Array) -> Array:
     """Return each label's mean sensitivity at FALSE_POSITIVES, at an overlap of .5; NaN without a truth."""
     values = np.full(true_counts.shape[1], np.nan)
     for label, bits in enumerate(_ranked(packed, labels=len(values))):
@@ -146,14 +148,23 @@ def _froc(packed: NDArray, true_counts: Array, decided_counts: Array) -> Array:
     return values
 
 
-def _counting(packed: NDArray, true_counts: Array, decided_counts: Array) -> Array:
-    """Return 1 - |decided - true| / true over all images together, at least 0 (Alam & Islam 2019)."""
-    truths, decided = true_counts.sum(axis=0), decided_counts.sum(axis=0)
-    errors = np.divide(np.abs(decided - truths), truths, out=np.full(len(truths), np.nan), where=truths > 0)
+def _accuracy(counts: Array, true_counts: Array) -> Array:
+    """Return 1 - |count - true| / true over all images together, at least 0 (Alam & Islam 2019)."""
+    truths = true_counts.sum(axis=0)
+    wrong = np.abs(counts.sum(axis=0) - truths)
+    errors = np.divide(wrong, truths, out=np.full(len(truths), np.nan), where=truths > 0)
     return np.maximum(1 - errors, 0)
 
 
-def _count_error(packed: NDArray, true_counts: Array, decided_counts: Array) -> Array:
+def _counting(packed: NDArray, true_counts: Array, decided_counts: Array, expected_counts: Array) -> Array:
+    return _accuracy(decided_counts, true_counts)
+
+
+def _expected_counting(packed: NDArray, true_counts: Array, decided_counts: Array, expected_counts: Array) -> Array:
+    return _accuracy(expected_counts, true_counts)
+
+
+def _count_error(packed: NDArray, true_counts: Array, decided_counts: Array, expected_counts: Array) -> Array:
     """Return by how many objects an image's count is wrong, on average."""
     return np.abs(decided_counts - true_counts).mean(axis=0)
 
@@ -170,6 +181,7 @@ METRICS: dict[str, Metric] = {
         Metric("map", _map, best=1.0, prepare=prepare, per_label=True),
         Metric("froc", _froc, best=1.0, prepare=prepare, per_label=True),
         Metric("counting", _counting, best=1.0, prepare=prepare, per_label=True),
+        Metric("expected_counting", _expected_counting, best=1.0, prepare=prepare, per_label=True),
         Metric("count_error", _count_error, best=0.0, higher_is_better=False, prepare=prepare, per_label=True),
     )
 }

@@ -160,9 +160,11 @@ class ImageDetectionProcessor(Processor):
             for (x1, y1, x2, y2), probability, label in zip(corners.tolist(), scores[:, 4], scores[:, 5], strict=True)
             if probability >= LEAST_REPORTED and x2 > x1 and y2 > y1  # boxes in the grey beside the image go
         )
+        names = tuple(config.id2label[label] for label in range(len(config.id2label)))
+        expected = np.bincount(scores[:, 5].astype(int), weights=scores[:, 4], minlength=len(names))
         return DetectionPrediction(
-            input=self.describe(sample), labels=tuple(config.id2label[label] for label in range(len(config.id2label))),
-            boxes=boxes, size=(height, width), pixels=pixels,
+            input=self.describe(sample), labels=names, boxes=boxes, size=(height, width), pixels=pixels,
+            expected=dict(zip(names, expected.tolist(), strict=True)),
         )  # fmt: skip
 
     def explain(self, model: MedModel, sample: Image, label: str) -> Explanation:

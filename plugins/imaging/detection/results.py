@@ -37,6 +37,11 @@ class DetectionPrediction(Prediction):
     """All that the model knows."""
     boxes: tuple[Box, ...]
     """Also less probable ones, so that another threshold can be set; `found` are those that count."""
+    expected: dict[str, float]
+    """How many objects of each label there are on average: the sum of all probabilities, also of boxes left out.
+
+    It counts better than `found` over many images: a box less likely right than not still hides an object at times.
+    """
     size: tuple[int, int]
     """Height and width of the image in pixels."""
     pixels: NDArray[np.uint8] = field(repr=False, compare=False)

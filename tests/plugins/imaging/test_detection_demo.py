@@ -22,7 +22,7 @@ def result(channels: int) -> DetectionPrediction:
         Box(label="WBC", probability=0.4, x1=5.0, y1=5.0, x2=9.0, y2=9.0),
     )
     pixels = np.full((20, 30, channels), 200, np.uint8)
-    return DetectionPrediction(input="smear.png", labels=("RBC", "WBC"), boxes=boxes, size=(20, 30), pixels=pixels)
+    return DetectionPrediction(input="smear.png", labels=("RBC", "WBC"), boxes=boxes, size=(20, 30), pixels=pixels, expected={"RBC": 1.53, "WBC": 0.4})
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -32,7 +32,7 @@ def test_only_what_counts_is_drawn_and_counted(channels: int):
     assert pixels.shape == (20, 30, 3)
     assert annotated["color_map"].keys() == {"RBC", "WBC"}
     assert boxes == [((1, 2, 12, 12), "RBC"), ((20, 2, 28, 12), "RBC")]
-    assert counts == [["RBC", 2], ["WBC", 0]]
+    assert counts == [["RBC", 2, 1.5], ["WBC", 0, 0.4]]
 
 
 def test_examples_are_images_that_can_be_read():

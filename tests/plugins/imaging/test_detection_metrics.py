@@ -93,6 +93,7 @@ def test_counts_may_cancel_over_images_but_their_errors_do_not():
     truths = [true((0, A)), true((0, A))]
     assert value("counting", scores, truths) == 1
     assert value("count_error", scores, truths) == 1
+    assert value("expected_counting", scores, truths) == pytest.approx(1 - abs(0.9 + 0.5 + 0.49 - 2) / 2)
     assert value("counting", [found(*[(A, 0.9, 0)] * 5)], [true((0, A))]) == 0  # not below
 
 

@@ -228,6 +228,7 @@ def test_boxes_come_back_in_the_pixels_of_the_file(tmp_path: Path):
     assert result.size == (100, 200)
     assert result.counts == {"disc": 1, "square": 0}
     assert len(result.found) == 1
+    assert result.expected == pytest.approx({"disc": 0.982 + 0.953 + 0.007, "square": 0.378}, abs=2e-3)
     assert result.title() == "1 disc, 0 square"
     assert result.bars() == {"disc": pytest.approx(0.982, abs=1e-3), "square": pytest.approx(0.378, abs=1e-3)}
     record = json.loads(result.save(tmp_path / "result.json").read_text())
