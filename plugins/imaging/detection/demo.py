@@ -44,8 +44,10 @@ def outputs() -> list[Any]:
     return [
         gradio.AnnotatedImage(label="Found", show_legend=True),
         gradio.Dataframe(
-            label="Counts: boxes found, and the sum of all probabilities", headers=["object", "found", "expected"],
-            datatype=["str", "number", "number"], interactive=False,
+            label="Counts: boxes found, and the sum of all probabilities",
+            headers=["object", "found", "expected"],
+            datatype=["str", "number", "number"],
+            interactive=False,
         ),
     ]
 

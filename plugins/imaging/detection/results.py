@@ -40,7 +40,7 @@ class DetectionPrediction(Prediction):
     expected: dict[str, float]
     """How many objects of each label there are on average: the sum of all probabilities, also of boxes left out.
 
-    It counts better than `found` over many images: a box less likely right than not still hides an object at times.
+    A box less likely right than not still hides an object at times, and `found` holds some that are none.
     """
     size: tuple[int, int]
     """Height and width of the image in pixels."""

@@ -22,7 +22,10 @@ def result(channels: int) -> DetectionPrediction:
         Box(label="WBC", probability=0.4, x1=5.0, y1=5.0, x2=9.0, y2=9.0),
     )
     pixels = np.full((20, 30, channels), 200, np.uint8)
-    return DetectionPrediction(input="smear.png", labels=("RBC", "WBC"), boxes=boxes, size=(20, 30), pixels=pixels, expected={"RBC": 1.53, "WBC": 0.4})
+    return DetectionPrediction(
+        input="smear.png", labels=("RBC", "WBC"), boxes=boxes, size=(20, 30), pixels=pixels,
+        expected={"RBC": 1.53, "WBC": 0.4},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("channels", [1, 3])
