@@ -39,7 +39,7 @@ def build(predictor: Predictor) -> gradio.Blocks:
         except MedHubError as error:
             raise gradio.Error(str(error), duration=None, print_exception=False) from error
         explained = result.explanation
-        return [*plugin.draw(result), explained.caption, explained.picture, result.to_dict()]
+        return [f"## {result.title()}", *plugin.draw(result), explained.caption, explained.picture, result.to_dict()]
 
     with gradio.Blocks(title=f"{name} · MedHub", analytics_enabled=False, delete_cache=CACHE_SECONDS) as page:
         gradio.Markdown(
@@ -50,12 +50,13 @@ def build(predictor: Predictor) -> gradio.Blocks:
                 inputs = plugin.inputs()
                 button = gradio.Button("Predict", variant="primary")
             with gradio.Column():
+                said = gradio.Markdown()
                 outputs = plugin.outputs()
                 caption = gradio.Markdown()
                 picture = gradio.Image(show_label=False, interactive=False, format="png", buttons=["download"])
                 with gradio.Accordion("As data", open=False):
                     record = gradio.JSON(show_label=False)
-        everything = [*outputs, caption, picture, record]
+        everything = [said, *outputs, caption, picture, record]
         gradio.Examples(
             plugin.examples(), inputs=inputs, outputs=everything, fn=answer, run_on_click=True, cache_examples=False
         )

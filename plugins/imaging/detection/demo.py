@@ -42,7 +42,7 @@ def outputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.AnnotatedImage(label="Found", show_legend=True),
+        gradio.Image(label="Found", interactive=False, format="png"),
         gradio.Dataframe(
             label="Counts: boxes found, and the sum of all probabilities",
             headers=["object", "found", "expected"],
@@ -54,14 +54,7 @@ def outputs() -> list[Any]:
 
 def draw(result: DetectionPrediction) -> list[Any]:
     """Return the values of the output components."""
-    import gradio
-
-    from ..overlays import label_colours
-
-    colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in label_colours(result.labels).items()}
-    boxes = [((round(box.x1), round(box.y1), round(box.x2), round(box.y2)), box.label) for box in result.found]
-    pixels = result.pixels.repeat(3, axis=-1) if result.pixels.shape[-1] == 1 else result.pixels
     return [
-        gradio.update(value=(pixels, boxes), color_map=colours),
+        result.picture(),
         [[label, count, round(result.expected[label], 1)] for label, count in result.counts.items()],
     ]
