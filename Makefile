@@ -25,6 +25,7 @@ fix:  ## Mend what can be mended by machine: format, imports, generated tables.
 bench:  ## Measure beside what you would use instead: tables.
 	$(PYTHON) benchmarks/training_loop.py
 	$(PYTHON) benchmarks/hub.py
+	$(PYTHON) benchmarks/imaging.py
 
 clean:  ## Remove what was built here.
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
