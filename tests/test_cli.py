@@ -93,6 +93,15 @@ def test_predict_writes_json_and_a_picture(model: Path, tmp_path: Path) -> None:
     assert (tmp_path / "aspirin.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_predict_says_the_result_and_its_figures(model: Path, tmp_path: Path) -> None:
+    done = medhub("predict", str(model), ASPIRIN, "C1CC", "--keep-going", cwd=tmp_path)
+    said, *figures, refused = done.stdout.splitlines()
+    assert said.startswith("CC(=O)Oc1ccccc1C(=O)O: ")
+    assert figures
+    assert all(0 <= float(line.split()[-1]) <= 1 for line in figures)
+    assert refused.startswith("C1CC: ")
+
+
 def test_predict_stops_at_a_bad_input_unless_told_to_go_on(model: Path, tmp_path: Path) -> None:
     stopped = medhub("predict", str(model), "CCO", "C1CC", cwd=tmp_path)
     assert stopped.returncode == 1

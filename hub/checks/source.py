@@ -27,7 +27,7 @@ OPEN_TO_PLUGINS = frozenset(
 """The parts of medhub that a plugin may import: all that stand on lower floors."""
 
 ALWAYS_INSTALLED = frozenset(
-    ("accelerate", "datasets", "huggingface_hub", "medhub", "numpy", "pandas", "pyarrow", "safetensors", "scipy",
+    ("PIL", "accelerate", "datasets", "huggingface_hub", "medhub", "numpy", "pandas", "pyarrow", "safetensors", "scipy",
      "sklearn", "torch", "torchmetrics", "transformers", *sys.stdlib_module_names)
 )  # fmt: skip
 UNSAFE_MODULES = frozenset(("cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json as json_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medhub.cli.display import print_json, print_table, training_progress
+
+if TYPE_CHECKING:
+    from medhub.results import Prediction
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
 Name = Annotated[str, typer.Argument(help="A model folder, a model of the zoo, or org/name on a Hub.")]
@@ -96,13 +99,16 @@ def predict(
     model = from_pretrained(name)
     raws = [raw for text in inputs for raw in (model.processor.inputs(text) or [text])]
     records: list[dict[str, Any]] = []
+    lines: list[str] = []
     for number, result in enumerate(model.predict_each(raws, explain=explain or picture is not None), start=1):
         if isinstance(result, InputError):
             if not keep_going:
                 raise InputError(f"input {number} of {len(raws)}: {result} (--keep-going predicts the rest)")
             records.append({"input": str(raws[number - 1]), "error": str(result)})
+            lines.append(f"{raws[number - 1]}: {result}")
         else:
             records.append(result.to_dict())
+            lines += _lines(result)
             if picture is not None:
                 result.to_picture().save(picture)
                 _say(f"wrote {picture}")
@@ -113,7 +119,7 @@ def predict(
     if json:
         print_json(records)
     else:
-        _print_records(records)
+        print("\n".join(lines))
     if any("error" in record for record in records):
         raise typer.Exit(1)
 
@@ -149,14 +155,11 @@ def demo(
 COMMANDS = (train, evaluate, predict, push, demo)
 
 
-def _print_records(records: list[dict[str, Any]]) -> None:
-    for record in records:
-        if "error" in record:
-            print(f"{record['input']}: {record['error']}")
-            continue
-        print(record["input"])
-        for label, probability in record.get("probabilities", {}).items():
-            print(f"  {label:24} {probability:.3f}")
+def _lines(result: Prediction) -> list[str]:
+    """Say a result in a line, and its figures in one each."""
+    title = result.title()
+    said = title if title.startswith(result.input) else f"{result.input}: {title}"
+    return [said, *(f"  {label:24} {figure:.3f}" for label, figure in result.bars().items())]
 
 
 def _pairs(items: list[str] | None, option: str) -> dict[str, Any]:
