@@ -10,5 +10,6 @@ PLUGINS = {
     "imaging/classification": "imaging.classification",
     "imaging/detection": "imaging.detection",
     "imaging/segmentation": "imaging.segmentation",
+    "genomics/prediction": "genomics.prediction",
     "chem/toxicity": "chem.toxicity",
 }

@@ -1,0 +1,84 @@
+"""What goes into the demo page and what comes out; the page itself is the same for every task."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Any
+
+from medhub.errors import InputError
+
+from .results import LabelledSequence, SequenceLikelihood
+
+# fmt: off
+EXAMPLES = {
+    "ubiquitin": "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG",
+    "haemoglobin_alpha":
+        "MVLSPADKTNVKAAWGKVGAHAGEYGAEALERMFLSFPTTKTYFPHFDLSHGSAQVKGHGKKVADALTNAVAHVDDMPNALSALSDLHAHKLRVDPVNF"
+        "KLLSHCLLVTLAAHLPAEFTPAVHASLDKFLASVSTVLTSKYR",
+    "insulin":
+        "MALWMRLLPLLALLALWGPDPAAAFVNQHLCGSHLVEALYLVCGERGFFYTPKTRREAEDLQVGQVELGGGPGAGSLQPLALEGSLQKRGIVEQCCTSI"
+        "CSLYQLENYCN",
+}
+# fmt: on
+"""Human proteins: a small one of strands and a helix, one of helices only, and a hormone's precursor."""
+MOST_ROWS = 200
+"""Runs, or positions, that the table on the page shows; the file has all."""
+
+
+def inputs() -> list[Any]:
+    """Return the components that a visitor fills in."""
+    import gradio
+
+    return [
+        gradio.Textbox(label="One sequence", info="letters, or FASTA", placeholder=">name\nMQIFVKTLTGK", lines=4),
+        gradio.File(label="or a FASTA file of one sequence", type="filepath"),
+    ]
+
+
+def raw(text: str | None, file: str | None) -> str | Path:
+    """Turn the components' values into what the processor reads."""
+    if file:
+        return Path(file)
+    if text is None or not text.strip():
+        raise InputError("there is no sequence; paste one, or upload a FASTA file")
+    # a visitor's text must never be taken for the path of a file on the server
+    return text if ">" in text else f">sequence\n{text}"
+
+
+def examples() -> list[list[Any]]:
+    """Return well-known proteins, a row each."""
+    return [[f">{name}\n{sequence}", None] for name, sequence in EXAMPLES.items()]
+
+
+def outputs() -> list[Any]:
+    """Return the components that show a result; the page adds the letters that spoke for it."""
+    import gradio
+
+    return [
+        gradio.Markdown(),
+        gradio.Image(label="Labels, the bars as high as they are probable", interactive=False, format="png"),
+        gradio.Dataframe(label="Runs of one label", interactive=False, wrap=True),
+        gradio.File(label="Every position, as CSV"),
+    ]
+
+
+def draw(result: LabelledSequence | SequenceLikelihood) -> list[Any]:
+    """Return the values of the output components."""
+    if isinstance(result, LabelledSequence):
+        header = ["label", "from", "to", "mean probability"]
+        table = [[run.label, run.start, run.end, f"{run.confidence:.2f}"] for run in result.segments]
+    else:
+        header = ["next", "probability"]
+        ordered = sorted(result.following.items(), key=lambda item: item[1], reverse=True)
+        table = [[name, f"{value:.3f}"] for name, value in ordered]
+    return [f"**{result.title()}**", result.picture(), {"headers": header, "data": table[:MOST_ROWS]}, _csv(result)]
+
+
+def _csv(result: LabelledSequence | SequenceLikelihood) -> str:
+    """Write every position into a folder that goes when the result does."""
+    folder = tempfile.mkdtemp(prefix="medhub-positions-")
+    weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
+    return str(result.save(Path(folder) / "positions.csv"))
