@@ -10,6 +10,8 @@ PLUGINS = {
     "imaging/classification": "imaging.classification",
     "imaging/detection": "imaging.detection",
     "imaging/segmentation": "imaging.segmentation",
+    "genomics/alignment": "genomics.alignment",
     "genomics/prediction": "genomics.prediction",
+    "genomics/classification": "genomics.classification",
     "chem/toxicity": "chem.toxicity",
 }

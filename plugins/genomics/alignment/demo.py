@@ -1,0 +1,91 @@
+"""What goes into the demo page and what comes out; the page itself is the same for every task."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Any
+
+from medhub.errors import InputError
+from medhub.pictures import percentage
+
+from .data import synthetic
+from .results import AlignmentPrediction
+
+# fmt: off
+HAEMOGLOBINS = (
+    ">haemoglobin_alpha\n"
+    "MVLSPADKTNVKAAWGKVGAHAGEYGAEALERMFLSFPTTKTYFPHFDLSHGSAQVKGHGKKVADALTNAVAHVDDMPNALSALSDLHAHKLRVDPVNF"
+    "KLLSHCLLVTLAAHLPAEFTPAVHASLDKFLASVSTVLTSKYR\n"
+    ">myoglobin\n"
+    "MGLSDGEWQLVLNVWGKVEADIPGHGQEVLIRLFKGHPETLEKFDKFKHLKSEDEMKASEDLKKHGATVLTALGGILKKKGHHEAEIKPLAQSHATKHK"
+    "IPVKYLEFISECIIQVLQSKHPGDFGADAQGAMNKALELFRKDMASNYKELGFQG\n"
+)
+# fmt: on
+"""Two human proteins of one fold, a quarter of whose residues are the same."""
+KINDS = (".txt", ".sto", ".aln", ".paf")
+
+
+def inputs() -> list[Any]:
+    """Return the components that a visitor fills in."""
+    import gradio
+
+    return [
+        gradio.Textbox(label="Two sequences as FASTA", placeholder=">one\nMKVLEE\n>other\nMRVLE", lines=6),
+        gradio.File(label="or a FASTA file of two sequences", type="filepath"),
+    ]
+
+
+def raw(text: str | None, file: str | None) -> str | Path:
+    """Turn the components' values into what the processor reads."""
+    if file:
+        return Path(file)
+    # a visitor's text must never be taken for the path of a file on the server
+    if text is None or not text.lstrip().startswith(">"):
+        raise InputError("two sequences as FASTA are needed: each a line '>name' and lines of letters")
+    return text
+
+
+def examples() -> list[list[Any]]:
+    """Return a pair of well-known proteins, and a made-up one."""
+    made_up = synthetic(size=2).rows[1]["input"]
+    return [
+        [HAEMOGLOBINS, None],
+        [">ancestor\n" + made_up["first"] + "\n>descendant\n" + made_up["second"] + "\n", None],
+    ]
+
+
+def outputs() -> list[Any]:
+    """Return the components that show a result: the picture, what it comes to, the text, and files."""
+    import gradio
+
+    return [
+        gradio.Image(label="Alignment", show_label=False, interactive=False, format="png"),
+        gradio.Dataframe(headers=["", ""], label="Summary", interactive=False),
+        gradio.Textbox(label="As text", lines=8, buttons=["copy"], elem_classes="monospace"),
+        gradio.Files(label="As files: text, Stockholm, CLUSTAL, PAF", interactive=False),
+    ]
+
+
+def draw(result: AlignmentPrediction) -> list[Any]:
+    """Return the values of the output components."""
+    from .writing import text
+
+    summary = [
+        ["Identical residues", percentage(result.identity)],
+        ["Mean confidence", percentage(result.mean_confidence)],
+        ["Score in bits", f"{result.score:.1f}"],
+        ["CIGAR", result.cigar],
+    ]
+    return [result.picture(), summary, text(result), _files(result)]
+
+
+def _files(result: AlignmentPrediction) -> list[str]:
+    """Write the alignment into a folder that goes when the result does."""
+    if not result.confidence:
+        return []
+    folder = tempfile.mkdtemp(prefix="medhub-alignment-")
+    weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
+    return [str(result.save(Path(folder) / f"alignment{kind}")) for kind in KINDS]
