@@ -51,6 +51,8 @@ class Recipe:
     """Fields of the task's config that differ from the network's defaults."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `medhub.training.Settings` that differ from the network's defaults."""
+    start: str | None = None
+    """A model by name or folder, of any task, from whose weights training starts where they have one name and shape."""
     half: bool = False
     """Whether to store the weights in 16 bits, which halves the file, where the validation metric does not mind."""
 
@@ -58,7 +60,7 @@ class Recipe:
     def command(self) -> str:
         """The shell command that runs this recipe."""
         words = ["medhub", "train", self.task]
-        for name in ("data", "split", "architecture"):
+        for name in ("data", "split", "architecture", "start"):
             if getattr(self, name) is not None:
                 words += [f"--{name}", str(getattr(self, name))]
         words += ["--seed", str(self.seed)]
@@ -129,6 +131,8 @@ def run(
     metric = task.metric(task.metrics[0])
     torch.manual_seed(recipe.seed)
     model = task.model_class(config)
+    if recipe.start is not None:
+        adopt(model, recipe.start, say=say)
     size = sum(parameter.numel() for parameter in model.parameters())
     say(f"training {task.id} {config.architecture}: {size:,} parameters, {len(parts['train']):,} examples")
     outcome = train(
@@ -168,6 +172,23 @@ def publish(folder: str | os.PathLike[str], report: Report) -> None:
         outcome=record["outcome"], train_command=recipe.command, train_commit=record.get("commit", report.commit),
         calibration=Calibration(**fitted) if isinstance(fitted, dict) else fitted,
     )  # fmt: skip
+
+
+def adopt(model: MedModel, name: str, *, say: Say = lambda line: None) -> None:
+    """Copy from the model called `name` the weights that have the same name and shape, and say how many stay fresh.
+
+    Raises LoadError where none has: such a start would be no start.
+    """
+    theirs, ours = from_pretrained(name, device="cpu").model.state_dict(), model.state_dict()
+    shared = {key: value for key, value in theirs.items() if key in ours and ours[key].shape == value.shape}
+    if not shared:
+        raise LoadError(
+            f"{name} has no weight of the name and shape that {type(model).__name__} has, such as {next(iter(ours))}; "
+            "start from a model of the same task, or of one with the same network inside, and give its --config"
+        )
+    model.load_state_dict({**ours, **shared})
+    copied, fresh = (sum(ours[key].numel() for key in keys) for keys in (shared, ours.keys() - shared.keys()))
+    say(f"started from {name}: {copied:,} weights are its own, {fresh:,} are fresh")
 
 
 def halve(model: MedModel, processor: Processor, validation: Features, *, metric: Metric, say: Say) -> bool:

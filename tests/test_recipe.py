@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import medhub
 from medhub.errors import ConfigError, LoadError, SplitError, UnknownDataset
@@ -34,6 +35,23 @@ def test_the_same_recipe_makes_the_same_weights(trained: Path, tmp_path: Path) -
     run(read_recipe(trained), tmp_path / "again")
     for name in ("model.safetensors", "config.json", "processor.json"):
         assert (tmp_path / "again" / name).read_bytes() == (trained / name).read_bytes(), name
+
+
+def test_training_may_start_from_another_models_weights(trained: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    still = replace(RECIPE, start=str(trained), settings={"epochs": 1, "learning_rate": 1e-12, "ema": 0.0})
+    run(still, tmp_path / "next", say=said.append)
+    first, then = (medhub.from_pretrained(folder).model.state_dict() for folder in (trained, tmp_path / "next"))
+    for name in dict(medhub.from_pretrained(trained).model.named_parameters()):
+        torch.testing.assert_close(then[name], first[name])
+    assert any("0 are fresh" in line for line in said)
+    assert f"--start {trained}" in read_recipe(tmp_path / "next").command
+
+
+def test_a_start_with_nothing_in_common_is_refused(trained: Path, tmp_path: Path) -> None:
+    stranger = replace(RECIPE, architecture="cnn", start=str(trained), config={"hidden_size": 24})
+    with pytest.raises(LoadError, match="no weight of the name and shape"):
+        run(stranger, tmp_path / "next")
 
 
 def test_another_seed_makes_other_weights(trained: Path, tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ def train(
         list[str] | None, typer.Option(help="A training setting, key=value; may be given again.")
     ] = None,
     config: Annotated[list[str] | None, typer.Option(help="A key of the model's config, key=value.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="A model whose weights to start from, where they have one name and shape.")
+    ] = None,
     half: Annotated[
         bool, typer.Option("--half", help="Store the weights in 16 bits where that costs nothing.")
     ] = False,
@@ -44,7 +47,7 @@ def train(
 
     recipe = Recipe(
         task=task, data=data, split=split, architecture=architecture, seed=seed,
-        config=_pairs(config, "--config"), settings=_pairs(setting, "--setting"), half=half,
+        config=_pairs(config, "--config"), settings=_pairs(setting, "--setting"), start=start, half=half,
     )  # fmt: skip
     data_name = Path(data).stem if data else "default"
     folder = out or Path("runs") / f"{task.replace('/', '-')}-{data_name}-seed{seed}"

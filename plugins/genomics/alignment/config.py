@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Any, ClassVar, Self
 
 from medhub.errors import ConfigError, suggest
@@ -25,9 +26,9 @@ class SequenceAlignmentConfig(MedConfig):
     """Settings of an alignment model; the defaults are the published protein aligner's."""
 
     model_type = "medhub_genomics_alignment"
-    ARCHITECTURES: ClassVar[tuple[str, ...]] = ("gru", "lstm", "rnn")
+    ARCHITECTURES: ClassVar[tuple[str, ...]] = ("lstm", "gru", "rnn")
 
-    architecture: str = "gru"
+    architecture: str = "lstm"
     problem_type: str | None = None
     alphabet: str = "protein"
     """"protein" or "dna"; it decides the substitution matrix too."""
@@ -38,15 +39,19 @@ class SequenceAlignmentConfig(MedConfig):
     gap_open: float | None = None
     """Cost of a gap beside `gap_extend` for each residue in it, in units of the matrix; None: as usual with it."""
     gap_extend: float | None = None
-    embedding_size: int = 32
-    hidden_size: int = 64
+    embedding_size: int = 64
+    stem_kernels: list[int] = field(default_factory=lambda: [3, 7, 11])
+    """Widths of the convolutions that stand side by side before the recurrent layers; empty for none."""
+    stem_channels: int = 64
+    """Of each of these convolutions."""
+    hidden_size: int = 192
     """Width of each direction of the recurrent layers."""
     layers: int = 2
     width: int = 64
     """Of the vectors by which two residues are compared."""
-    dropout: float = 0.3
+    dropout: float = 0.4
     """Share of the network's inner values that a training step leaves out."""
-    masked: float = 0.1
+    masking: float = 0.1
     """Share of residues that the network does not get to see in a training step."""
     calibration: list[float] | None = None
     """Slope and offset of the logit of a column's probability (Platt 1999), fitted on the validation pairs."""
@@ -61,7 +66,7 @@ class SequenceAlignmentConfig(MedConfig):
     def tiny(cls, architecture: str | None = None, **changes: Any) -> Self:
         """Return the smallest useful config of a network, for tests."""
         smallest = {
-            "architecture": architecture or "gru", "embedding_size": 8, "hidden_size": 16, "layers": 1, "width": 16,
-            "dropout": 0.0, "masked": 0.0,
+            "architecture": architecture or "lstm", "embedding_size": 8, "hidden_size": 16, "layers": 1, "width": 16,
+            "dropout": 0.0, "masking": 0.0, "stem_kernels": [3], "stem_channels": 8,
         }  # fmt: skip
         return cls(**{**smallest, **changes})

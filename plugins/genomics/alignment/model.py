@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
 from medhub.modeling import MedModel
-from medhub.recurrent import RecurrentEncoder
 
+from ..alphabets import ALPHABETS
+from ..reader import SequenceReader
 from .config import SequenceAlignmentConfig
 from .dynamic_programme import Alignment, Gaps, align, constrain
 from .substitution import SUBSTITUTIONS
@@ -50,7 +51,12 @@ class SequenceAlignmentModel(MedModel):
 
     def __init__(self, config: SequenceAlignmentConfig) -> None:
         super().__init__(config)
-        self.scorer = Scorer(config)
+        self.reader = SequenceReader(
+            ALPHABETS[config.alphabet], architecture=config.architecture, embedding_size=config.embedding_size,
+            stem_kernels=config.stem_kernels, stem_channels=config.stem_channels, hidden_size=config.hidden_size,
+            layers=config.layers, dropout=config.dropout, masking=config.masking,
+        )  # fmt: skip
+        self.scorer = Scorer(config, width=self.reader.width)
         self.post_init()
 
     def forward(self, first: Tensor, second: Tensor, lengths: Tensor, labels: Tensor | None = None) -> AlignmentOutput:
@@ -70,11 +76,19 @@ class SequenceAlignmentModel(MedModel):
 
     def posteriors(self, first: Tensor, second: Tensor, lengths: Tensor) -> Alignment:
         """Return the total and the probability that two residues share a column (batch, first, second)."""
-        match, gaps_first, gaps_second = self.scorer(first, second, lengths)
+        match, gaps_first, gaps_second = self.scores(first, second, lengths)
         return align(match, gaps_first, gaps_second, lengths, local=self.config.mode == "local")
 
+    def scores(self, first: Tensor, second: Tensor, lengths: Tensor) -> tuple[Tensor, Gaps, Gaps]:
+        """Return the columns' scores (batch, first, second) and both sequences' gap costs, as `align` takes them."""
+        n, m = first.shape[1], second.shape[1]
+        # both at once: a recurrent network takes as long for few sequences as for many
+        codes = torch.cat([nn.functional.pad(codes, (0, max(n, m) - codes.shape[1])) for codes in (first, second)])
+        one, other = self.reader(codes, lengths.T.flatten()).chunk(2)
+        return self.scorer(first, second, one[:, :n], other[:, :m])
+
     def _learn(self, first: Tensor, second: Tensor, lengths: Tensor, labels: Tensor) -> AlignmentOutput:
-        match, gaps_first, gaps_second = self.scorer(first, second, lengths)
+        match, gaps_first, gaps_second = self.scores(first, second, lengths)
         local = self.config.mode == "local"
         total, columns = align(match, gaps_first, gaps_second, lengths, local=local)
         allowed, required = constrain(match, labels)
@@ -83,7 +97,7 @@ class SequenceAlignmentModel(MedModel):
         return AlignmentOutput(loss=((total - right) / known).mean(), logits=_log_odds(columns.amax(2)))
 
     def _answer(self, first: Tensor, second: Tensor, lengths: Tensor, *, width: int) -> dict[str, Tensor]:
-        match, gaps_first, gaps_second = self.scorer(first, second, lengths)
+        match, gaps_first, gaps_second = self.scores(first, second, lengths)
         local = self.config.mode == "local"
         total, columns = align(match, gaps_first, gaps_second, lengths, local=local)
         if self.config.decoding == "viterbi":
@@ -107,7 +121,7 @@ class Scorer(nn.Module):
     residue in its surroundings; the weights, and the corrections of the gaps' costs, are zero before training.
     """
 
-    def __init__(self, config: SequenceAlignmentConfig) -> None:
+    def __init__(self, config: SequenceAlignmentConfig, *, width: int) -> None:
         super().__init__()
         substitution = SUBSTITUTIONS[config.alphabet]
         size = substitution.alphabet.size
@@ -119,40 +133,24 @@ class Scorer(nn.Module):
         extend = substitution.gap_extend if config.gap_extend is None else config.gap_extend
         self.gap_extend = extend
         self.gap_open = extend + (substitution.gap_open if config.gap_open is None else config.gap_open)
-        self.embedding = nn.Embedding(size, config.embedding_size, padding_idx=0)
-        self.encoder = RecurrentEncoder(
-            config.architecture, config.embedding_size, config.hidden_size, layers=config.layers, dropout=config.dropout
-        )
-        self.dropout = nn.Dropout(config.dropout)
-        self.masked, self.mask = config.masked, substitution.alphabet.unknown
-        self.project = nn.Linear(self.encoder.width, config.width)
+        self.project = nn.Linear(width, config.width)
         self.weights = nn.Parameter(torch.zeros(config.width))
-        self.gaps = nn.Linear(self.encoder.width, 2)
+        self.gaps = nn.Linear(width, 2)
         nn.init.zeros_(self.gaps.weight)
         nn.init.zeros_(self.gaps.bias)
 
-    def forward(self, first: Tensor, second: Tensor, lengths: Tensor) -> tuple[Tensor, Gaps, Gaps]:
-        """Return the columns' scores (batch, first, second) and both sequences' gap costs, as `align` takes them."""
-        n, m = first.shape[1], second.shape[1]
-        # both at once: a recurrent network takes as long for few sequences as for many
-        codes = torch.cat([nn.functional.pad(codes, (0, max(n, m) - codes.shape[1])) for codes in (first, second)])
-        states = self._read(codes, lengths.T.flatten())
-        vectors, costs = self.project(states).tanh(), self.gaps(states).float()
-        (one, other), (costs_first, costs_second) = vectors.chunk(2), costs.chunk(2)
-        learnt = (one[:, :n] * self.weights) @ other[:, :m].mT
+    def forward(
+        self, first: Tensor, second: Tensor, states_first: Tensor, states_second: Tensor
+    ) -> tuple[Tensor, Gaps, Gaps]:
+        """Return what `SequenceAlignmentModel.scores` does, from the residues and what was read of each."""
+        vectors_first, vectors_second = (self.project(states).tanh() for states in (states_first, states_second))
+        learnt = (vectors_first * self.weights) @ vectors_second.mT
         # in 32 bits also where training uses 16: totals run to thousands
         match = self.table[first[:, :, None], second[:, None, :]] + learnt.float()
-        return match * self.unit, self._gaps(costs_first[:, :n]), self._gaps(costs_second[:, :m])
+        return match * self.unit, self._costs(states_first), self._costs(states_second)
 
-    def _read(self, codes: Tensor, lengths: Tensor) -> Tensor:
-        """Return what the network makes of each residue, (sequences, length, width)."""
-        if self.training and self.masked:  # so that a residue's surroundings must tell what it is
-            hidden = torch.rand(codes.shape, device=codes.device) < self.masked
-            codes = codes.masked_fill(hidden & (codes > 0), self.mask)
-        return self.dropout(self.encoder(self.embedding(codes), lengths))
-
-    def _gaps(self, corrections: Tensor) -> Gaps:
-        opening, extending = corrections.unbind(-1)
+    def _costs(self, states: Tensor) -> Gaps:
+        opening, extending = self.gaps(states).float().unbind(-1)
         return Gaps((self.gap_open + opening) * self.unit, (self.gap_extend + extending) * self.unit)
 
 

@@ -40,7 +40,7 @@ def explain(processor: SequencePredictionProcessor, model: MedModel, sample: Rec
 
     values = integrated_gradients(
         model, _batch(processor, model, part), name="input_ids", label=number,
-        layer=model.get_submodule("embedding"), read=read,
+        layer=model.get_submodule("reader.embedding"), read=read,
     )[0].sum(dim=-1).cpu().numpy()  # fmt: skip
     where = "" if len(part.sequence) == len(sample.sequence) else f" of positions {start + 1} to {start + STRETCH}"
     return Explanation(

@@ -1,4 +1,4 @@
-"""The network: an embedding, convolutions side by side, recurrent layers, and an answer at each position."""
+"""The network: a reader of sequences, and an answer at each position."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers.utils import ModelOutput
 
 from medhub.modeling import MedModel
-from medhub.recurrent import RecurrentEncoder
 
+from ..reader import SequenceReader
 from .config import CONTEXT, SequencePredictionConfig
 from .windows import cut_windows, share_out
 
@@ -39,20 +39,12 @@ class SequencePredictionModel(MedModel):
 
     def __init__(self, config: SequencePredictionConfig) -> None:
         super().__init__(config)
-        self.embedding = nn.Embedding(config.letters.size, config.embedding_size, padding_idx=0)
-        self.stem = nn.ModuleList(
-            nn.Conv1d(config.embedding_size, config.stem_channels, kernel) for kernel in config.stem_kernels
-        )
-        self.dropout = nn.Dropout(config.dropout)
-        self.encoder = RecurrentEncoder(
-            config.architecture,
-            config.embedding_size + config.stem_channels * len(config.stem_kernels),
-            config.hidden_size,
-            layers=config.layers,
-            bidirectional=not config.causal,
-            dropout=config.dropout,
-        )
-        self.head = nn.Linear(self.encoder.width, config.num_labels)
+        self.reader = SequenceReader(
+            config.letters, architecture=config.architecture, embedding_size=config.embedding_size,
+            stem_kernels=config.stem_kernels, stem_channels=config.stem_channels, hidden_size=config.hidden_size,
+            layers=config.layers, dropout=config.dropout, masking=config.masking, causal=config.causal,
+        )  # fmt: skip
+        self.head = nn.Linear(self.reader.width, config.num_labels)
         self.post_init()
 
     def forward(self, input_ids: Tensor, lengths: Tensor, labels: Tensor | None = None) -> SequencePredictionOutput:
@@ -69,21 +61,7 @@ class SequencePredictionModel(MedModel):
 
     def _answer(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Return the logits (batch, length, labels) of sequences that are read whole."""
-        present = torch.arange(input_ids.shape[1], device=input_ids.device) < lengths[:, None]
-        if self.training and self.config.masking:
-            hidden = torch.rand(input_ids.shape, device=input_ids.device) < self.config.masking
-            input_ids = input_ids.masked_fill(hidden & present, self.config.letters.unknown)
-        vectors = self.embedding(input_ids) * present[..., None]
-        vectors = torch.cat([vectors, *(self._convolve(layer, vectors) for layer in self.stem)], dim=-1)
-        states = self.encoder(self.dropout(vectors), lengths)
-        return self.head(self.dropout(states))
-
-    def _convolve(self, layer: nn.Module, vectors: Tensor) -> Tensor:
-        """Return the channels (batch, length, channels) of one convolution, which sees nothing that is to be told."""
-        assert isinstance(layer, nn.Conv1d)
-        reach = layer.kernel_size[0] - 1
-        sides = (reach, 0) if self.config.causal else (reach // 2, reach // 2)
-        return functional.relu(layer(functional.pad(vectors.mT, sides))).mT
+        return self.head(self.reader(input_ids, lengths))
 
     def _answer_in_windows(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Return logits as `_answer` does, of as many windows at a time as LETTERS_AT_ONCE allows."""

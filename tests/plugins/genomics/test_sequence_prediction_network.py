@@ -85,7 +85,7 @@ def test_a_long_sequence_is_answered_as_its_windows_are_alone():
 @pytest.mark.parametrize("length", [50_000, 100_000])
 def test_what_is_read_at_once_does_not_grow_with_the_sequence(length):
     model, read = make(window=1024), []
-    model.encoder.register_forward_hook(lambda _, inputs, output: read.append(output.shape[0] * output.shape[1]))
+    model.reader.encoder.register_forward_hook(lambda _, inputs, output: read.append(output.shape[0] * output.shape[1]))
     logits = answer(model, letters(length))
     assert logits.shape == (1, length, 3)
     assert logits.isfinite().all()
@@ -107,7 +107,7 @@ def test_labels_see_both_sides_and_next_only_what_stands_before(architecture):
 
 def test_the_stem_is_optional():
     without = make(stem_kernels=[])
-    assert not len(without.stem)
+    assert not len(without.reader.stem)
     assert answer(without, letters(9, 4)).isfinite().all()
 
 
@@ -116,7 +116,7 @@ def test_masking_hides_letters_in_training_only():
     batch = letters(200)
     assert torch.equal(answer(model, batch), answer(model, batch))
     seen = []
-    model.embedding.register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
+    model.reader.embedding.register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
     model.train()(**batch)
     hidden = seen[0] == model.config.letters.unknown
     assert 60 < hidden.sum() < 140

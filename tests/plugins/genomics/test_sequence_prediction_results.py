@@ -110,9 +110,10 @@ def test_explanations_sum_to_what_the_letters_do(labelling):
     inputs = labelling.processor.collate({"input_ids": [labelling.processor.letters.encode(sequence)]})
     with torch.inference_mode():
         logits = model(**inputs).logits[0, places, number].mean()
-        model.embedding.weight.data, kept = torch.zeros_like(model.embedding.weight), model.embedding.weight.data
+        weight = model.reader.embedding.weight
+        weight.data, kept = torch.zeros_like(weight), weight.data
         blank = model(**inputs).logits[0, places, number].mean()
-        model.embedding.weight.data = kept
+        weight.data = kept
     assert found.label == label
     assert found.values.sum() == pytest.approx(float(logits - blank), rel=0.02, abs=1e-4)
     assert found.parts[0] == "M1"
