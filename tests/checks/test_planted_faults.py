@@ -124,7 +124,7 @@ FAULTS = (
           "from medhub.data.splits import split_table\n" + DATASETS, "import one of its public names: Batches"),
     Fault("medhub-imports", "another plugin", "data.py", DATASETS, OTHER_PLUGIN + DATASETS,
           "what several tasks need stands in plugins/planted/"),
-    Fault("optional-imports", "at the top", "processing.py", "import numpy as np\n", "import numpy as np\nimport PIL\n",
+    Fault("optional-imports", "at the top", "processing.py", "import numpy as np\n", "import numpy as np\nimport rdkit\n",
           "move the import into the functions"),
     Fault("safety", "pickle", "data.py", "import csv\n", "import csv\nimport pickle\n", "use JSON or safetensors"),
     Fault("safety", "torch.load", "model.py", INIT, INIT + "        if False:\n            torch.load('x')\n",
