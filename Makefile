@@ -26,6 +26,7 @@ bench:  ## Measure beside what you would use instead: tables.
 	$(PYTHON) benchmarks/training_loop.py
 	$(PYTHON) benchmarks/hub.py
 	$(PYTHON) benchmarks/imaging.py
+	$(PYTHON) benchmarks/genomics.py
 
 clean:  ## Remove what was built here.
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
