@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +71,7 @@ class SequenceClassificationModel(MedModel):
         widths = [config.embedding_size, *[config.channels] * len(config.stem_kernels)]
         self.stem = nn.ModuleList(
             Convolution(width_in, width, kernel=kernel, dropout=config.dropout)
-            for width_in, width, kernel in zip(widths, widths[1:], config.stem_kernels, strict=False)
+            for (width_in, width), kernel in zip(pairwise(widths), config.stem_kernels, strict=True)
         )
         self.encoder = RecurrentEncoder(
             config.architecture, widths[-1], config.hidden_size, layers=config.layers, dropout=config.dropout
