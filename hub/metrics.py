@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 NAN = float("nan")
+BINS = 15
+"""Of confidence, for calibration errors."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,13 @@ def _brier(scores: Array, targets: NDArray) -> float:
     return float(distance[known].mean()) if known.any() else NAN
 
 
-def _calibration_error(scores: Array, targets: NDArray, bins: int = 15) -> float:
+def calibration_gaps(confidence: Array, correct: NDArray[np.bool_]) -> Array:
+    """Return, for each of `BINS` equal bins of confidence, the right answers less the confidences that fall into it."""
+    bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return np.bincount(bin_of, weights=correct - confidence.astype(float), minlength=BINS)
+
+
+def _calibration_error(scores: Array, targets: NDArray) -> float:
     """Expected calibration error of the decision over equal-width bins (Guo et al. 2017, equation 3)."""
     if targets.ndim == 1:
         confidence, correct = scores.max(axis=1), scores.argmax(axis=1) == targets
@@ -210,10 +218,8 @@ def _calibration_error(scores: Array, targets: NDArray, bins: int = 15) -> float
         confidence, correct = np.maximum(score, 1 - score), (score >= 0.5) == (truth == 1)
     if not len(confidence):
         return NAN
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
     # a bin's gap weighs as its share of the examples, so that its counts cancel
-    gaps = np.bincount(bin_of, weights=correct - confidence.astype(float))
-    return float(np.abs(gaps).sum() / len(confidence))
+    return float(np.abs(calibration_gaps(confidence, correct)).sum() / len(confidence))
 
 
 METRICS: dict[str, Metric] = {

@@ -21,7 +21,7 @@ STEPS = ("Preprocess", "Build", "Train", "Evaluate")
 OTHER_SECTIONS = ("Intended use", "Limits")
 
 OPEN_TO_PLUGINS = frozenset(
-    ("auto", "data", "errors", "explain", "metrics", "modeling", "pictures", "predictor", "processing",
+    ("auto", "calibration", "data", "errors", "explain", "metrics", "modeling", "pictures", "predictor", "processing",
      "recurrent", "registry", "results")
 )  # fmt: skip
 """The parts of medhub that a plugin may import: all that stand on lower floors."""

@@ -11,7 +11,6 @@ from medhub.evaluation.calibration import (
     Coverage,
     calibrate,
     conformal_thresholds,
-    fit_temperature,
     measure_coverage,
 )
 from medhub.evaluation.comparison import evaluate
@@ -30,7 +29,6 @@ __all__ = [
     "draw_groups",
     "estimate",
     "evaluate",
-    "fit_temperature",
     "measure_coverage",
     "predict_logits",
     "predict_scores",

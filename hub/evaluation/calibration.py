@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import expit, softmax
 
+from medhub.calibration import fit_temperature
 from medhub.evaluation.scores import predict_logits, predict_scores
 from medhub.metrics import METRICS
 
@@ -82,34 +82,6 @@ def calibrate(model: MedModel, processor: Processor, validation: Features) -> Ca
 def probabilities(logits: Array, targets: NDArray) -> Array:
     """Return the softmax over classes, or each label's sigmoid where the targets are yes-or-no labels."""
     return softmax(logits, axis=1) if targets.ndim == 1 else expit(logits)
-
-
-def fit_temperature(logits: Array, targets: NDArray) -> float:
-    """Return the temperature at which logits / temperature give the least negative log-likelihood (Guo et al. 2017).
-
-    Targets are smoothed by 1 / (n + 2), as Platt (1999) does: where every answer is right, n rows cannot show more than
-    that certainty, and the unsmoothed optimum would be a temperature of 0. Returns 1 where no label is known.
-    """
-    logits = logits.astype(np.float64)
-    if targets.ndim == 1:
-        outcomes = (targets[:, None] == np.arange(logits.shape[1])).astype(float)
-        smoothing, known = 1 / (len(targets) + 2), np.ones_like(outcomes, dtype=bool)
-        outcomes = (1 - smoothing) * outcomes + smoothing / logits.shape[1]
-    else:
-        known = ~np.isnan(targets)
-        smoothing = 1 / (known.sum(axis=0) + 2)
-        outcomes = np.where(known, (1 - smoothing) * np.nan_to_num(targets) + smoothing / 2, 0.0)
-    if not known.any():
-        return 1.0
-
-    def loss(log_temperature: float) -> float:
-        cooled = logits / math.exp(log_temperature)
-        if targets.ndim == 1:
-            return -float((outcomes * log_softmax(cooled, axis=1)).sum())
-        likelihood = outcomes * log_expit(cooled) + (1 - outcomes) * log_expit(-cooled)
-        return -float(likelihood[known].sum())
-
-    return math.exp(minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded").x)
 
 
 def conformal_thresholds(scores: Array, targets: NDArray, *, coverage: float = 0.9) -> list[float]:

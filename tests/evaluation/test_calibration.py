@@ -7,7 +7,8 @@ import pytest
 from scipy.special import expit, softmax
 from scipy.stats import binom
 
-from medhub.evaluation import conformal_thresholds, fit_temperature, measure_coverage
+from medhub.calibration import fit_platt, fit_temperature
+from medhub.evaluation import conformal_thresholds, measure_coverage
 from medhub.metrics import METRICS
 
 NAMES = ("normal", "benign", "malignant")
@@ -54,6 +55,31 @@ def test_a_few_right_answers_do_not_make_a_model_certain() -> None:
 
 def test_nothing_known_leaves_the_temperature_at_one() -> None:
     assert fit_temperature(np.ones((5, 2)), np.full((5, 2), np.nan)) == 1.0
+
+
+@pytest.mark.parametrize("weigh", [False, True])
+def test_platts_line_is_found(weigh: bool) -> None:
+    random = np.random.default_rng(4)
+    logits = random.normal(0, 2, size=20_000)
+    right = random.random(20_000) < expit(0.5 * logits - 1)
+    weights = np.where(right, 1.0, 0.5) if weigh else None
+    # to count what is wrong half moves the odds by two
+    offset = -1 + (np.log(2) if weigh else 0)
+    assert fit_platt(logits, right, weights=weights) == pytest.approx([0.5, offset], abs=0.05)
+
+
+def test_a_few_right_answers_make_no_endless_line() -> None:
+    logits = np.array([-3.0, -2.0, 2.0, 3.0])
+    line = fit_platt(logits, logits > 0)
+    assert line is not None
+    # of two right ones and one more of each kind, three of four are right (weighed by their logits)
+    assert expit(line[0] * logits[2:] + line[1]) @ logits[2:] == pytest.approx(0.75 * logits[2:].sum(), abs=0.001)
+
+
+def test_platts_line_needs_right_and_wrong_in_the_right_order() -> None:
+    logits = np.linspace(-2, 2, 50)
+    assert fit_platt(logits, np.ones(50, dtype=bool)) is None
+    assert fit_platt(logits, logits < 0) is None
 
 
 @pytest.mark.parametrize("draw", [draw_classes, draw_labels])

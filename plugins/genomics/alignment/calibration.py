@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
+
+from medhub.calibration import fit_platt
 
 from .metrics import judge
 
-LEAST_SLOPE = 0.05
-"""Where the probability says less than that about being right, it is left as it is."""
 CLOSEST = 1e-6
 """To 0 and 1: probabilities of 32 bits are no surer."""
 
@@ -20,7 +19,7 @@ CLOSEST = 1e-6
 def fit_calibration(scores: NDArray, truths: NDArray) -> list[float] | None:
     """Return slope and offset that make of each column's logit the logit of its being right (Platt 1999).
 
-    Every pair of sequences weighs the same. Returns None where the reference judges no column, or all alike.
+    Every pair of sequences weighs the same. Returns None where `fit_platt` does.
     """
     logits, outcomes, weights = [], [], []
     for answer, truth in zip(scores, truths, strict=True):
@@ -28,14 +27,9 @@ def fit_calibration(scores: NDArray, truths: NDArray) -> list[float] | None:
         logits.append(_logit(answer.posteriors[judged]))
         outcomes.append(right[judged])
         weights.append(np.full(judged.sum(), 1 / max(1, judged.sum())))
-    outcome = np.concatenate(outcomes)
-    if len(np.unique(outcome)) < 2:
-        return None
-    model = LogisticRegression(C=np.inf).fit(
-        np.concatenate(logits)[:, None], outcome, sample_weight=np.concatenate(weights)
-    )
-    slope, offset = float(model.coef_[0, 0]), float(model.intercept_[0])
-    return [slope, offset] if slope >= LEAST_SLOPE else None
+    weight = np.concatenate(weights)
+    columns = len(weight) / max(1.0, weight.sum())  # of a pair, on average
+    return fit_platt(np.concatenate(logits), np.concatenate(outcomes), weights=weight * columns)
 
 
 def calibrated(posteriors: NDArray[np.floating], calibration: Sequence[float] | None) -> NDArray[np.floating]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from medhub.metrics import Metric
+from medhub.metrics import BINS, Metric, calibration_gaps
 
 from .pairing import Pairing
 
 Array = NDArray[np.floating]
 
-BINS = 15
 HARD = (0.1, 0.3)
 """From and below which identity a pair counts for recall_10_30: the twilight zone (Rost 1999)."""
 
@@ -83,9 +82,7 @@ def _gaps(scores: NDArray, targets: NDArray) -> tuple[Array, Array]:
     gaps, counts = np.zeros((len(targets), BINS)), np.zeros(len(targets))
     for row, (answer, truth) in enumerate(zip(scores, targets, strict=True)):
         right, judged = judge(answer, truth)
-        confidence = np.asarray(answer.confidence, float)[judged]
-        bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-        gaps[row] = np.bincount(bins, weights=right[judged] - confidence, minlength=BINS)
+        gaps[row] = calibration_gaps(answer.confidence[judged], right[judged])
         counts[row] = judged.sum()
     return gaps, counts
 

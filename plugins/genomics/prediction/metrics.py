@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from medhub.metrics import Metric
+from medhub.metrics import BINS, Metric, calibration_gaps
 
-from .calibration import BINS, calibration_gaps
 from .segments import segment_overlap
 
 Array = NDArray[np.floating]
@@ -75,7 +74,11 @@ def _surprise(scores: NDArray, targets: NDArray) -> tuple[Array, Array]:
 
 def _gaps(scores: NDArray, targets: NDArray) -> tuple[Array, Array]:
     """Return how far right answers and confidences are apart, (rows, BINS), and the number of scored positions."""
-    gaps, counts = _a_row(calibration_gaps, scores, targets)
+
+    def gap(found: Array, labels: NDArray[np.integer]) -> Array:
+        return calibration_gaps(found.max(axis=1), found.argmax(axis=1) == labels)
+
+    gaps, counts = _a_row(gap, scores, targets)
     return gaps.reshape(-1, BINS), counts
 
 

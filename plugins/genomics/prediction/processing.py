@@ -10,17 +10,19 @@ import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers.utils import ModelOutput
 
+from medhub.calibration import fit_temperature
 from medhub.errors import ConfigError, InputError
+from medhub.metrics import METRICS
 from medhub.processing import Columns, Processor, as_rows
 from medhub.results import Explanation, Prediction
 
 from ..alphabets import ALPHABETS, Alphabet, alphabet_of
 from ..fasta import Record, as_records
-from .calibration import calibration_error, fit_temperature
 from .config import SequencePredictionConfig
 from .model import IGNORED
 
@@ -119,9 +121,10 @@ class SequencePredictionProcessor(Processor):
         if not scored.any():
             return None
         logits, labels = np.log(probabilities[scored].clip(1e-12)) * config.temperature, labels[scored]
-        before = calibration_error(logits / config.temperature, labels)
+        ece = METRICS["ece"].compute
+        before = ece(probabilities[scored], labels)
         config.temperature = fit_temperature(logits, labels)
-        after = calibration_error(logits / config.temperature, labels)
+        after = ece(softmax(logits / config.temperature, axis=1), labels)
         return (
             f"Probabilities were calibrated by a temperature of {config.temperature:.3f}, fitted to the "
             f"{len(labels):,} scored positions of the validation rows: expected calibration error {before:.3f} before, "

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
-from sklearn.linear_model import LogisticRegression
+
+from medhub.calibration import LEAST_SLOPE, fit_platt
 
 from .metrics import FIRST, LABEL, SCORE, match
 
 FEWEST = 5
 """Right and wrong boxes each from which a label's scale is fitted; with fewer it stays as it is."""
-LEAST_SLOPE = 0.05
-"""Where a logit hardly tells right from wrong, nearly all boxes get the share of right ones as their probability."""
 
 
 def fit_calibration(
@@ -43,9 +42,6 @@ def fit_calibration(
 
 
 def _platt(logits: NDArray, right: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return slope and offset of a logistic regression of `right` on `logits`."""
-    model = LogisticRegression().fit(logits[:, None], right)
-    slope = float(model.coef_[0, 0])
-    if slope >= LEAST_SLOPE:
-        return slope, float(model.intercept_[0])
-    return LEAST_SLOPE, float(logit(right.mean()) - LEAST_SLOPE * logits.mean())
+    """Return slope and offset; where logits hardly tell, nearly all boxes get the share of right ones."""
+    slope, offset = fit_platt(logits, right) or (LEAST_SLOPE, logit(right.mean()) - LEAST_SLOPE * logits.mean())
+    return slope, float(offset)

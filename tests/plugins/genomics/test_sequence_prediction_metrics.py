@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, log_loss, recall_score
 
-from medhub.plugins.genomics.prediction.calibration import calibration_error, fit_temperature
+from medhub.metrics import METRICS as CORE
 from medhub.plugins.genomics.prediction.metrics import METRICS, perfect
 from medhub.plugins.genomics.prediction.segments import runs, segment_overlap
 from medhub.processing import as_rows
@@ -35,7 +35,7 @@ def test_figures_are_scikit_learns_over_all_scored_positions():
         recall_score(true, found.argmax(1), average=None)
     )
     assert METRICS["perplexity"].compute(scores, targets) == pytest.approx(np.exp(log_loss(true, found)))
-    assert METRICS["ece"].compute(scores, targets) == pytest.approx(calibration_error(np.log(found), true))
+    assert METRICS["ece"].compute(scores, targets) == pytest.approx(CORE["ece"].compute(found, true))
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -109,13 +109,3 @@ def test_segment_overlap_is_that_of_the_definition(parts):
     found = np.array([label for _, label, length in parts[::-1] for _ in range(length)], int)
     found = np.where(true >= 0, found, -1)
     assert segment_overlap(found, true) == pytest.approx(slow_overlap(found, true), nan_ok=True)
-
-
-def test_a_temperature_that_was_applied_is_found_again():
-    random = np.random.default_rng(0)
-    logits = random.normal(0, 2, (20_000, 3))
-    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    labels = (probabilities.cumsum(1) < random.random((len(logits), 1))).sum(1)
-    for temperature in (0.5, 1.0, 2.5):
-        assert fit_temperature(logits * temperature, labels) == pytest.approx(temperature, rel=0.05)
-    assert calibration_error(logits, labels) < 0.015 < calibration_error(logits * 2.5, labels)
