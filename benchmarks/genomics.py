@@ -34,8 +34,8 @@ import numpy as np
 import torch
 from datasets import Dataset
 from genomics_peers import PackedEncoder, biopython_aligner, parasail_aligner, token_classifier
-from imaging import Times, take_turns
 from torch import Tensor
+from turns import Times, take_turns
 
 import medhub
 from medhub.data import Batches, load_data, prepare

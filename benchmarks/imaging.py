@@ -26,7 +26,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +35,7 @@ import psutil
 import torch
 from imaging_peers import Epoch, Subject, monai_pipeline, timm_pipeline, torchvision_pipeline
 from torch import Tensor
+from turns import take_turns
 
 import medhub
 from medhub.data import Batches, Features, load_data, prepare
@@ -151,33 +151,6 @@ def placed(batch: dict[str, Tensor], settings: Settings) -> dict[str, Tensor]:
         name: tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
         for name, tensor in batch.items()
     }
-
-
-@dataclass(frozen=True)
-class Times:
-    """Seconds of each round by what was timed."""
-
-    seconds: Mapping[str, list[float]]
-
-    def rate(self, name: str, rows: int) -> float:
-        """Return the median of images a second."""
-        return rows / statistics.median(self.seconds[name])
-
-    def ratio(self, name: str, other: str) -> float:
-        """Return the median over the rounds of the seconds of one over those of the other."""
-        return statistics.median(a / b for a, b in zip(self.seconds[name], self.seconds[other], strict=True))
-
-
-def take_turns(contestants: Mapping[str, Epoch], rounds: int) -> Times:
-    """Time every contestant once a round, after a round that warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(1 + rounds):
-        for name, epoch in contestants.items():
-            before = time.perf_counter()
-            epoch()
-            if turn:
-                seconds[name].append(time.perf_counter() - before)
-    return Times(seconds)
 
 
 def megabytes_held() -> float:
