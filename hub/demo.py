@@ -31,6 +31,7 @@ def build(predictor: Predictor) -> gradio.Blocks:
     gradio = _gradio()
     plugin = predictor.task.module("demo")
     config = predictor.model.config
+    summary = predictor.task.summary
     name = Path(predictor.provenance.model).name if predictor.provenance else predictor.task.id
 
     def answer(*values: Any) -> list[Any]:
@@ -43,7 +44,7 @@ def build(predictor: Predictor) -> gradio.Blocks:
 
     with gradio.Blocks(title=f"{name} · MedHub", analytics_enabled=False, delete_cache=CACHE_SECONDS) as page:
         gradio.Markdown(
-            f"# {name}\n{predictor.task.summary.capitalize()}: network `{config.architecture}`.\n\n**{NOTICE}**"
+            f"# {name}\n{summary[:1].upper()}{summary[1:]}: network `{config.architecture}`.\n\n**{NOTICE}**"
         )
         with gradio.Row():
             with gradio.Column():

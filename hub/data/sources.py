@@ -34,7 +34,8 @@ class File:
     repo: str | None = None
     """Hub data set repository "organisation/name" that holds the file under the same `name`."""
     manifest: bool = False
-    """Whether the file lists further files of the data set, one `sha256  path` a line as sha256sum writes them."""
+    """Whether the file lists further files of the data set, one `sha256  path` a line as sha256sum writes them; paths
+    are those from its own folder."""
 
     def __post_init__(self) -> None:
         path = PurePosixPath(self.name)
@@ -99,10 +100,10 @@ class Source:
 
 def _listed(manifest: File, path: Path) -> list[File]:
     """Read the files that a manifest lists."""
-    files = []
+    files, folder = [], PurePosixPath(manifest.name).parent
     for line in path.read_text(encoding="utf-8").splitlines():
         sha256, separator, name = line.partition("  ")
         if not separator:
             raise DataError(f"{path}: {line!r} is not a line of sha256sum's format")
-        files.append(File(name=str(PurePosixPath(name)), sha256=sha256, bytes=0, repo=manifest.repo))
+        files.append(File(name=str(folder / name), sha256=sha256, bytes=0, repo=manifest.repo))
     return files

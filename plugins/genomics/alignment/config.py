@@ -51,6 +51,9 @@ class SequenceAlignmentConfig(MedConfig):
     """Of the vectors by which two residues are compared."""
     dropout: float = 0.4
     """Share of the network's inner values that a training step leaves out."""
+    freeze_reader: bool = False
+    """Whether training leaves the reader as it starts, so that what was learnt of many proteins (`--start`) is not
+    unlearnt for the sake of a few families; only how residues are compared is learnt then."""
     masking: float = 0.1
     """Share of residues that the network does not get to see in a training step."""
     calibration: list[float] | None = None

@@ -14,10 +14,11 @@ import numpy as np
 
 from medhub.data import File, Source, Table
 
+from .. import flip
 from ..alphabets import DNA, PROTEIN
-from ..fasta import Record, read_fasta
+from ..fasta import Record, iterate_fasta, read_fasta
 from .own import own_files
-from .rows import LABEL_NAMES, as_record, rows_of, spread_over_identity
+from .rows import LABEL_NAMES, as_record, bare_sequence, rows_of, spread_over_identity
 from .substitution import SUBSTITUTIONS
 
 __all__ = ["DATASETS", "own_files", "synthetic"]
@@ -27,34 +28,54 @@ PAIRS = 30
 WINDOW = 300
 """Columns of BRCA1 that are aligned at a time."""
 
+SEEN = 20
+"""Residues in a row that no protein of balifam may have in common with one of FLIP's that are trained on."""
+
 RELATED = {
     "SH3": ("PF00018", "PF14604"),
     "immunoglobulin": ("PF07654", "PF07679", "PF07686"),
-    "helix-turn-helix": ("PF00046", "PF01381", "PF11427"),
+    "helix-turn-helix": ("PF00046", "PF00538", "PF01371", "PF01381", "PF11427"),
+    "HMG box": ("PF00505", "PF09011"),
     "P-loop": ("PF00009", "PF00142", "PF00625", "PF02223"),
     "aminotransferase": ("PF00155", "PF00202"),
     "glycosyl hydrolase": ("PF00150", "PF00232", "PF02836"),
 }
-"""Families of one clan of Pfam's, which descend from one protein: they stay together."""
+"""Families of one clan of Pfam's (its table Pfam-A.clans), which descend from one protein: they stay together."""
 
 
 def _load_balifam(paths: Mapping[str, Path]) -> Table:
-    """Make rows of up to `PAIRS` pairs of each family, those without a known column left out."""
+    """Make rows of up to `PAIRS` pairs of each family, those without a known column left out.
+
+    Whoever lets the reader start from one that learnt FLIP's secondary structures has not seen these proteins' either.
+    """
     clan = {family: name for name, families in RELATED.items() for family in families}
+    references = {
+        PurePosixPath(name).stem: read_fasta(paths[name], alphabet=None)
+        for name in sorted(name for name in paths if name.startswith("balifam/balifam100/ref/"))
+    }
+    bare = [bare_sequence(record.sequence) for records in references.values() for record in records]
+    learnt = [
+        record.sequence
+        for record in iterate_fasta(paths["flip-ss3/sequences.fasta.gz"], alphabet=PROTEIN)
+        if "SET=test" not in record.description
+    ]
+    seen = flip.akin(bare, learnt, run=SEEN)
     made: list[dict[str, Any]] = []
-    for name in sorted(name for name in paths if name.startswith("balifam100/ref/")):
-        family = PurePosixPath(name).stem
-        records = read_fasta(paths[name], alphabet=None)
-        made += spread_over_identity(records, group=clan.get(family, family), most=PAIRS)
+    for family, records in references.items():
+        unseen = [record for record in records if bare_sequence(record.sequence) not in seen]
+        made += spread_over_identity(unseen, group=clan.get(family, family), most=PAIRS)
     return Table(
         rows=rows_of(made), label_names=LABEL_NAMES,
         notes=("The reference alignments are BAliBASE 3's, made from structures; only columns that it calls reliable "
                "are learnt from and scored.",
                f"Of each family at most {PAIRS} pairs are taken, evenly from the least to the most alike, so that "
                "large families do not outweigh small ones.",
-               "Families of one clan (SH3, immunoglobulin, helix-turn-helix, P-loop, aminotransferase, glycosyl "
-               "hydrolase) stand on one side of the split. Remoter kinship, such as that of all TIM barrels, is not "
-               "looked for."),
+               "Families of one clan (SH3, immunoglobulin, helix-turn-helix, HMG box, P-loop, aminotransferase, "
+               "glycosyl hydrolase) stand on one side of the split. Remoter kinship, such as that of all TIM barrels, "
+               "is not looked for.",
+               f"Left out before pairs were made: {sum(sequence in seen for sequence in bare)} of {len(bare):,} "
+               f"proteins, which share {SEEN} residues in a row with a protein that flip-ss3 trains on. Remoter kin of "
+               "those that remain may stand there."),
     )  # fmt: skip
 
 
@@ -86,20 +107,22 @@ DATASETS: dict[str, Source] = {
         version="f2a46ac",
         title="balifam: 59 families of proteins with reference alignments from structures (BAliBASE 3)",
         files=(
+            *flip.files("flip-ss3/", names=["sequences.fasta.gz"]),
             File(
-                name="SHA256SUMS",
+                name="balifam/SHA256SUMS",
                 sha256="64261cdc9bdf2f9bc6f3168220b088424a109ec46337b8725ebda15313082dc1",
                 bytes=17013,
                 manifest=True,
             ),
         ),
-        licence="CC0 1.0 (the collection's; BAliBASE states none)",
+        licence="CC0 1.0 (the collection's; BAliBASE states none); FLIP, whose proteins are left out: AFL-3.0",
         citation="Edgar, Muscle5, Nature Communications 13:6968 (2022); Thompson et al., BAliBASE 3.0, Proteins "
         "61:127 (2005)",
         homepage="https://github.com/rcedgar/balifam",
         group_by="family",
         load=_load_balifam,
         splits=("group",),
+        mirror=".",
     ),
     "brca1": Source(
         name="brca1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -56,8 +57,16 @@ class SequenceAlignmentModel(MedModel):
             stem_kernels=config.stem_kernels, stem_channels=config.stem_channels, hidden_size=config.hidden_size,
             layers=config.layers, dropout=config.dropout, masking=config.masking,
         )  # fmt: skip
+        self.dropout = nn.Dropout(config.dropout if config.freeze_reader else 0.0)  # else the reader has its own
         self.scorer = Scorer(config, width=self.reader.width)
         self.post_init()
+        self.reader.requires_grad_(not config.freeze_reader)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training or evaluation mode; a frozen reader is always evaluated."""
+        super().train(mode)
+        self.reader.train(mode and not self.config.freeze_reader)
+        return self
 
     def forward(self, first: Tensor, second: Tensor, lengths: Tensor, labels: Tensor | None = None) -> AlignmentOutput:
         """Align pairs of sequences, given as numbers (batch, longest) of which the first `lengths` (batch, 2) count.
@@ -84,7 +93,7 @@ class SequenceAlignmentModel(MedModel):
         n, m = first.shape[1], second.shape[1]
         # both at once: a recurrent network takes as long for few sequences as for many
         codes = torch.cat([nn.functional.pad(codes, (0, max(n, m) - codes.shape[1])) for codes in (first, second)])
-        one, other = self.reader(codes, lengths.T.flatten()).chunk(2)
+        one, other = self.dropout(self.reader(codes, lengths.T.flatten())).chunk(2)
         return self.scorer(first, second, one[:, :n], other[:, :m])
 
     def _learn(self, first: Tensor, second: Tensor, lengths: Tensor, labels: Tensor) -> AlignmentOutput:

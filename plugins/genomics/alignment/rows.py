@@ -20,9 +20,14 @@ LABEL_NAMES = ("aligned",)
 
 def as_record(first: str, second: str, *, group: str) -> dict[str, Any]:
     """Return two aligned sequences, gaps and all, as what `rows_of` makes a row of."""
-    bare = [sequence.replace("-", "").replace(".", "").upper() for sequence in (first, second)]
+    bare = [bare_sequence(sequence) for sequence in (first, second)]
     return {"input": dict(zip(("first", "second"), bare, strict=True)), "labels": known_pairs(first, second),
             "group": group}  # fmt: skip
+
+
+def bare_sequence(aligned: str) -> str:
+    """Return an aligned sequence without its gaps, in upper case."""
+    return aligned.replace("-", "").replace(".", "").upper()
 
 
 def rows_of(records: Sequence[Mapping[str, Any]]) -> Dataset:

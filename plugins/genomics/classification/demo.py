@@ -61,7 +61,6 @@ def outputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.Markdown(),
         gradio.Label(label="Probability of each class (of a variant: with it)", show_heading=False),
         gradio.Dataframe(
             label="Probabilities without and with the variant", headers=["class", "without", "with"], interactive=False
@@ -77,4 +76,4 @@ def draw(result: ClassPrediction | VariantPrediction) -> list[Any]:
             [name, f"{before:.3f}", f"{result.alternative_probabilities[name]:.3f}"]
             for name, before in result.reference_probabilities.items()
         ]
-    return [f"**{result.title()}**", result.bars(), table]
+    return [result.bars(), table]

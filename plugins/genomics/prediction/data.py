@@ -7,7 +7,7 @@ Every row's `input` is a sequence, `labels` are the class number of each positio
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from medhub.data import File, Source, Table
 from medhub.errors import DataError
 
+from .. import flip
 from ..alphabets import PROTEIN
 from ..fasta import Record, iterate_fasta
 from ..rows import make_rows
@@ -47,7 +48,7 @@ def load_cb513(paths: Mapping[str, Path]) -> Table:
     """Return FLIP's train and validation proteins, and the chains of CB513, apart from those akin, to test on."""
     learnt = [row for row in _flip(paths, folder="flip-ss3/") if row["split"] != "test"]
     chains = _cb513(paths["cb513/CB513_HHblits.csv"])
-    akin = _sharing(chains, [row["input"] for row in learnt])
+    akin = flip.akin([row["input"] for row in chains], [row["input"] for row in learnt], run=SHARED)
     tested = [row for row in chains if row["input"] not in akin]
     return Table(
         rows=make_rows([*learnt, *tested], labels=LABELS),
@@ -127,44 +128,13 @@ def _cb513(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _sharing(chains: Sequence[Mapping[str, Any]], others: Sequence[str]) -> set[str]:
-    """Return the sequences of the chains that have SHARED residues in a row in common with one of the others."""
-    holders: dict[str, set[str]] = {}
-    for chain in chains:
-        for part in _parts(chain["input"]):
-            holders.setdefault(part, set()).add(chain["input"])
-    return {chain for other in others for part in _parts(other) if part in holders for chain in holders[part]}
-
-
-def _parts(sequence: str) -> Iterator[str]:
-    """Yield every stretch of SHARED residues; of a shorter sequence, the whole."""
-    for start in range(max(len(sequence) - SHARED, 0) + 1):
-        yield sequence[start : start + SHARED]
-
-
-_FLIP = {
-    "sequences.fasta.gz": ("4a5601eec2f9a1ef5add7aa2d0a32f6a0ac3f13aa99c715ebb355f27a577e35a", 1747101),
-    "sampled.fasta.gz": ("e60ef8d22f646697aafdc3fc0ca5b9d9e38a58d3b444ee74715d4f41f955dd58", 406811),
-    "mask.fasta.gz": ("aeae35e14db69ce2260b02fd486dcaf1f6bb5fdd893e69cc81e10aed655f0264", 111002),
-}
-_FLIP_CITATION = (
-    "Klausen et al. 2019, NetSurfP-2.0 (10.1002/prot.25674); "
-    "Dallago et al. 2021, FLIP (NeurIPS Datasets and Benchmarks)"
-)
-_FLIP_HOMEPAGE = "https://github.com/J-SNACKKB/FLIP"
-
-
-def _flip_files(folder: str = "") -> tuple[File, ...]:
-    return tuple(File(name=f"{folder}{name}", sha256=sha256, bytes=size) for name, (sha256, size) in _FLIP.items())
-
-
 DATASETS: dict[str, Source] = {
     "cb513": Source(
         name="cb513",
         version="NetSurfP-2.0",
         title="Secondary structure of proteins: FLIP's to train on, CB513 to test on",
         files=(
-            *_flip_files("flip-ss3/"),
+            *flip.files("flip-ss3/"),
             File(
                 name="cb513/CB513_HHblits.csv",
                 sha256="829e357259fd132e945af4ea4ffa4233f135e886b749a2fc5111b41102537afc",
@@ -172,8 +142,8 @@ DATASETS: dict[str, Source] = {
             ),
         ),
         licence="AFL-3.0 (FLIP), CC0-1.0 (CB513 of the PS4 data set)",
-        citation=f"{_FLIP_CITATION}; Cuff and Barton 1999, CB513 (10.1002/(SICI)1097-0134(19990301)34:4<508)",
-        homepage=_FLIP_HOMEPAGE,
+        citation=f"{flip.CITATION}; Cuff and Barton 1999, CB513 (10.1002/(SICI)1097-0134(19990301)34:4<508)",
+        homepage=flip.HOMEPAGE,
         group_by="sequence",
         load=load_cb513,
         splits=("official",),
@@ -183,10 +153,10 @@ DATASETS: dict[str, Source] = {
         name="flip-ss3",
         version="2026-04-23",
         title="Secondary structure of proteins: FLIP's split of NetSurfP-2.0's data, tested on NEW364",
-        files=_flip_files(),
+        files=flip.files(),
         licence="AFL-3.0",
-        citation=_FLIP_CITATION,
-        homepage=_FLIP_HOMEPAGE,
+        citation=flip.CITATION,
+        homepage=flip.HOMEPAGE,
         group_by="sequence",
         load=load_flip,
         splits=("official", "group"),
@@ -195,10 +165,10 @@ DATASETS: dict[str, Source] = {
         name="flip-proteins",
         version="2026-04-23",
         title="Proteins without labels, the next residue to be learnt: the sequences of flip-ss3",
-        files=_flip_files(),
+        files=flip.files(),
         licence="AFL-3.0",
-        citation=_FLIP_CITATION,
-        homepage=_FLIP_HOMEPAGE,
+        citation=flip.CITATION,
+        homepage=flip.HOMEPAGE,
         group_by="sequence",
         load=load_flip_proteins,
         splits=("official", "group"),

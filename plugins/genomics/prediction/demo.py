@@ -58,7 +58,6 @@ def outputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.Markdown(),
         gradio.Image(label="Labels, the bars as high as they are probable", interactive=False, format="png"),
         gradio.Dataframe(label="Runs of one label", interactive=False, wrap=True),
         gradio.File(label="Every position, as CSV"),
@@ -74,7 +73,7 @@ def draw(result: LabelledSequence | SequenceLikelihood) -> list[Any]:
         header = ["next", "probability"]
         ordered = sorted(result.following.items(), key=lambda item: item[1], reverse=True)
         table = [[name, f"{value:.3f}"] for name, value in ordered]
-    return [f"**{result.title()}**", result.picture(), {"headers": header, "data": table[:MOST_ROWS]}, _csv(result)]
+    return [result.picture(), {"headers": header, "data": table[:MOST_ROWS]}, _csv(result)]
 
 
 def _csv(result: LabelledSequence | SequenceLikelihood) -> str:

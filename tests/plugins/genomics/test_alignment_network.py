@@ -199,3 +199,13 @@ def test_unknown_choices_are_refused_with_the_nearest() -> None:
     for changes in ({"mode": "globl"}, {"alphabet": "proteins"}, {"decoding": "viterby"}):
         with pytest.raises(ConfigError, match="did you mean"):
             SequenceAlignmentConfig(**changes)
+
+
+def test_a_frozen_reader_learns_nothing_and_is_never_disturbed() -> None:
+    model, processor = fitted(freeze_reader=True, dropout=0.5, masking=0.5)
+    features = prepare(ROWS, processor, cache=False)
+    model.train()(**processor.collate(features.take(np.arange(2)))).loss.backward()
+    assert all(parameter.grad is None for parameter in model.reader.parameters())
+    assert model.scorer.project.weight.grad is not None
+    codes, lengths = torch.randint(1, 20, (2, 30)), torch.tensor([30, 20])
+    torch.testing.assert_close(model.reader(codes, lengths), model.reader(codes, lengths))
