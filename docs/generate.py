@@ -24,6 +24,10 @@ PUBLISHED = {
     "hippocampus-unet3d": "nnU-Net Dice .90, .89, five folds of the same cases; 2-D U-Nets .86 to .88",
     "nuclei-deeplab": "UNet++ IoU .843 at 96 pixels, other split",
     "nuclei-unet": "UNet++ IoU .843 at 96 pixels; StarDist AP50 .864; other splits",
+    "promoter-gru": "DNABERT-2, 117 M parameters: MCC .694 on this test part",
+    "protein-aligner": "Needleman-Wunsch with BLOSUM62 is the baseline",
+    "protein-secondary-structure": "CB513 Q3: S4PRED .753 (learns from unlabelled proteins too); ProtT5 .86",
+    "splice-junction-lstm": "KBANN, ten-fold: errors 4.62, 7.56, 8.47 % (N, EI, IE), which stand beside ours below",
 }
 """What others report on the data of a zoo model, on splits of their own unless it says otherwise."""
 
@@ -104,6 +108,7 @@ PAGES = {
     ROOT / "README.md": {"tasks": task_table, "zoo": zoo_table},
     ROOT / "docs/results.md": {
         "imaging models": partial(results_table, "imaging"), "imaging labels": partial(label_table, "imaging"),
+        "genomics models": partial(results_table, "genomics"), "genomics labels": partial(label_table, "genomics"),
     },
 }  # fmt: skip
 """The generated tables of each page, by name."""
