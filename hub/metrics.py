@@ -205,7 +205,7 @@ def _brier(scores: Array, targets: NDArray) -> float:
 def calibration_gaps(confidence: Array, correct: NDArray[np.bool_]) -> Array:
     """Return, for each of `BINS` equal bins of confidence, the right answers less the confidences that fall into it."""
     bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    return np.bincount(bin_of, weights=correct - confidence.astype(float), minlength=BINS)
+    return np.bincount(bin_of, weights=correct - confidence.astype(float), minlength=BINS).astype(float)
 
 
 def _calibration_error(scores: Array, targets: NDArray) -> float:
