@@ -7,7 +7,7 @@ rows of input values that run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +34,14 @@ def build(predictor: Predictor) -> gradio.Blocks:
     summary = predictor.task.summary
     name = Path(predictor.provenance.model).name if predictor.provenance else predictor.task.id
 
-    def answer(*values: Any) -> list[Any]:
+    def answer(*values: Any) -> Iterator[list[Any]]:
         try:
             result = predictor.predict(plugin.raw(*values), explain=True)
         except MedHubError as error:
             raise gradio.Error(str(error), duration=None, print_exception=False) from error
         explained = result.explanation
-        return [f"## {result.title()}", *plugin.draw(result), explained.caption, explained.picture, result.to_dict()]
+        # yielded, not returned: files that a result deletes when it goes must outlive Gradio's copying of them
+        yield [f"## {result.title()}", *plugin.draw(result), explained.caption, explained.picture, result.to_dict()]
 
     with gradio.Blocks(title=f"{name} · MedHub", analytics_enabled=False, delete_cache=CACHE_SECONDS) as page:
         gradio.Markdown(

@@ -124,8 +124,9 @@ def check_demo(network: Network) -> None:
             raise CheckFailed(
                 f"an example has {len(row)} values for {len(answer.inputs)} inputs; give one value an input"
             )
+        answers = answer.fn(*row)
         try:
-            values = answer.fn(*row)
+            values = next(answers)
         except Exception as error:
             raise CheckFailed(
                 f"the example {str(row)[:60]} is not answered: {error}; give examples that run"
@@ -135,6 +136,15 @@ def check_demo(network: Network) -> None:
                 f"a result fills {len(values)} values for {len(answer.outputs)} components; "
                 "draw() must give one value for each of outputs()"
             )
+        for component, value in zip(answer.outputs, values, strict=True):
+            if isinstance(value, type(component)):  # a component in place of one, made with its value
+                continue
+            try:
+                component.postprocess(value)
+            except Exception as error:
+                raise CheckFailed(
+                    f"draw() gives a {type(component).__name__} what it cannot show: {error}; give what it takes"
+                ) from error
     page.close()
 
 
