@@ -64,7 +64,7 @@ def outputs() -> list[Any]:
     return [
         gradio.Image(label="Alignment", show_label=False, interactive=False, format="png"),
         gradio.Dataframe(headers=["", ""], label="Summary", interactive=False),
-        gradio.Textbox(label="As text", lines=8, buttons=["copy"], elem_classes="monospace"),
+        gradio.Code(label="As text", lines=8, interactive=False),
         gradio.Files(label="As files: text, Stockholm, CLUSTAL, PAF", interactive=False),
     ]
 
