@@ -118,7 +118,7 @@ FAULTS = (
     Fault("docstrings", "a file", "baselines.py", '"""What the network must beat', '""; """What the network must beat',
           "say in one line what it holds"),
     Fault("medhub-imports", "from above", "config.py", "from medhub.modeling import MedConfig\n",
-          "from medhub.modeling import MedConfig\nfrom medhub.training import Settings\n", "they may use auto, data"),
+          "from medhub.modeling import MedConfig\nfrom medhub.training import Settings\n", "stands above the plugins"),
     Fault("medhub-imports", "private", "model.py", "import MedModel, ", "import _some, MedModel, ", "use a public one"),
     Fault("medhub-imports", "not exported", "data.py", DATASETS,
           "from medhub.data.splits import split_table\n" + DATASETS, "import one of its public names: Batches"),

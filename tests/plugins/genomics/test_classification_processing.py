@@ -246,8 +246,8 @@ def test_a_visitor_names_no_file_of_the_server(tmp_path: Path):
 def test_the_demo_shows_a_variant_before_and_after():
     *_, row = demo.examples()
     result = predictor().predict(demo.raw(*row))
-    said, bars, table = demo.draw(result)
-    assert "HBB:22 A>G (rs33931746)" in said
+    bars, table = demo.draw(result)
+    assert "HBB:22 A>G (rs33931746)" in result.title()
     assert bars == result.alternative_probabilities
     assert [line[0] for line in table] == ["other", "promoter"]
     assert len(demo.HBB) == len(demo.TERMINATOR) == 70
