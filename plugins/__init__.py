@@ -13,5 +13,8 @@ PLUGINS = {
     "genomics/alignment": "genomics.alignment",
     "genomics/prediction": "genomics.prediction",
     "genomics/classification": "genomics.classification",
+    "ehr/prediction": "ehr.prediction",
+    "ehr/recommendation": "ehr.recommendation",
+    "ehr/clustering": "ehr.clustering",
     "chem/toxicity": "chem.toxicity",
 }

@@ -16,6 +16,7 @@ from medhub.evaluation.calibration import (
 from medhub.evaluation.comparison import evaluate
 from medhub.evaluation.report import Difference, Report, code_version
 from medhub.evaluation.scores import predict_logits, predict_scores
+from medhub.evaluation.subgroups import Subgroup, measure_subgroups
 
 __all__ = [
     "Calibration",
@@ -23,6 +24,7 @@ __all__ = [
     "Difference",
     "Estimate",
     "Report",
+    "Subgroup",
     "calibrate",
     "code_version",
     "conformal_thresholds",
@@ -30,6 +32,7 @@ __all__ = [
     "estimate",
     "evaluate",
     "measure_coverage",
+    "measure_subgroups",
     "predict_logits",
     "predict_scores",
     "prepare_examples",

@@ -15,6 +15,7 @@ from medhub.evaluation.bootstrap import Examples, estimate, prepare_examples, re
 from medhub.evaluation.calibration import Coverage, measure_coverage
 from medhub.evaluation.report import EXAMPLES, POSITIVE, Difference, Report, code_version
 from medhub.evaluation.scores import predict_scores
+from medhub.evaluation.subgroups import measure_subgroups
 from medhub.metrics import Metric
 from medhub.processing import as_rows
 
@@ -38,7 +39,8 @@ def evaluate(
 ) -> Report:
     """Measure a model on the test split, beside the task's baselines fitted on the same training rows.
 
-    Every metric of the task comes with a 95 % interval from `bootstrap` draws of the test split's groups. `seed` is the
+    Every metric of the task comes with a 95 % interval from `bootstrap` draws of the test split's groups, for all of it
+    and for the subgroups that columns of text beside those of every table name. `seed` is the
     baselines' and the draws'; `command` is what makes the report again (None: the one that runs). Raises BrokenPlugin
     when a baseline's scores have another shape than the network's.
     """
@@ -78,6 +80,7 @@ def evaluate(
         difference=compare({name: each[0] for name, each in values.items()}, replicates[:, :, 0], metric=metrics[0]),
         labels=measure_labels(scores, targets, examples[network], metrics=metrics, names=splits.label_names),
         coverage=_coverage(scores, targets, model.config, names=splits.label_names),
+        subgroups=measure_subgroups(splits.test, examples[network], metrics=metrics, replicates=bootstrap, seed=seed),
     )
 
 

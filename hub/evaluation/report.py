@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from medhub.errors import LoadError
 from medhub.evaluation.bootstrap import Estimate
 from medhub.evaluation.calibration import Coverage
 from medhub.evaluation.markdown import escape, table
+from medhub.evaluation.subgroups import LEAST_GROUPS, Subgroup
 
 EXAMPLES = "examples"
 POSITIVE = "positive"
@@ -65,6 +66,8 @@ class Report:
     labels: dict[str, dict[str, float | None]] | None = None
     """For multi-label tasks, the network's metrics of each label, with its known `examples` and `positive` ones."""
     coverage: Coverage | None = None
+    subgroups: dict[str, dict[str, Subgroup]] | None = None
+    """The network on parts of the test rows, by column and value, where the data name parts."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists, numbers and strings, from which `from_dict` makes an equal report."""
@@ -77,17 +80,23 @@ class Report:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Make a report from `to_dict()`; raise LoadError when a key is missing or unknown."""
-        known = {f.name for f in fields(cls)}
-        if values.keys() != known:
+        known = {f.name: f for f in fields(cls)}
+        unknown = sorted(values.keys() - known)
+        missing = sorted(name for name in known.keys() - values.keys() if known[name].default is MISSING)
+        if unknown or missing:
             raise LoadError(
-                f"not an evaluation report: unknown keys {sorted(values.keys() - known)}, missing keys "
-                f"{sorted(known - values.keys())}; make it anew with `medhub evaluate`"
+                f"not an evaluation report: unknown keys {unknown}, missing keys {missing}; make it anew with "
+                "`medhub evaluate`"
             )
-        difference, coverage = values["difference"], values["coverage"]
-        models = {
-            model: {metric: Estimate(**numbers) for metric, numbers in metrics.items()}
-            for model, metrics in values["models"].items()
-        }
+        difference, coverage, subgroups = (values.get(name) for name in ("difference", "coverage", "subgroups"))
+        models = {model: _estimates(metrics) for model, metrics in values["models"].items()}
+        if subgroups is not None:
+            subgroups = {
+                column: {
+                    name: Subgroup(**{**part, "numbers": _estimates(part["numbers"])}) for name, part in parts.items()
+                }
+                for column, parts in subgroups.items()
+            }
         if difference is not None:
             difference = Difference(**{**difference, "advantage": Estimate(**difference["advantage"])})
         return cls(
@@ -97,6 +106,7 @@ class Report:
                 "lower_is_better": tuple(values["lower_is_better"]),
                 "difference": difference,
                 "coverage": None if coverage is None else Coverage(**coverage),
+                "subgroups": subgroups,
             }
         )
 
@@ -122,6 +132,17 @@ class Report:
             [label, *(_number(numbers[column]) for column in columns)] for label, numbers in self.labels.items()
         ]
 
+    def subgroup_tables(self) -> list[list[list[str]]]:
+        """Return a table of text for each column that names subgroups, a row a subgroup, the header first."""
+        return [
+            [[column.replace("_", " "), "rows", "groups", *self.numbers]]
+            + [
+                [name, f"{part.rows:,}", f"{part.groups:,}", *(str(number) for number in part.numbers.values())]
+                for name, part in parts.items()
+            ]
+            for column, parts in (self.subgroups or {}).items()
+        ]
+
     def to_markdown(self) -> str:
         """Return the tables and what they mean, for the card."""
         parts = [
@@ -140,6 +161,9 @@ class Report:
         if self.labels:
             rows = [[escape(cell) for cell in row] for row in self.label_table()]
             parts += ["The network, label by label:", table(rows)]
+        if self.subgroups:
+            parts.append(f"The network on parts of the test rows that have at least {LEAST_GROUPS} groups:")
+            parts += [table([[escape(cell) for cell in row] for row in rows]) for rows in self.subgroup_tables()]
         return "\n\n".join(parts)
 
     def _notes(self) -> list[str]:
@@ -173,6 +197,10 @@ def code_version() -> str:
 def _git(folder: Path, *words: str) -> str:
     done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+def _estimates(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Estimate]:
+    return {metric: Estimate(**numbers) for metric, numbers in metrics.items()}
 
 
 def _number(value: float | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,3 +80,14 @@ def from_input(row: Mapping[str, Any]) -> tuple[Record, Time]:
         values=np.array(row["value"], np.float32), units=np.array(row["unit"], object),
     )  # fmt: skip
     return record, np.datetime64(row["index"], "us")
+
+
+def read_rows(rows: Dataset) -> tuple[list[Record], list[Time]]:
+    """Return the records and the index times of rows, the patients numbered by their group."""
+    numbers: dict[str, int] = {}
+    records, index = [], []
+    for raw, group in zip(rows["input"], rows["group"], strict=True):
+        record, at = from_input(raw)
+        records.append(replace(record, subject=numbers.setdefault(group, len(numbers))))
+        index.append(at)
+    return records, index

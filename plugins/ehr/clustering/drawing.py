@@ -1,0 +1,145 @@
+"""The map of groups with a patient in it, the groups' profiles, and what put a patient into a group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from medhub.pictures import GREY, INK, TRACK
+
+if TYPE_CHECKING:
+    from .results import GroupPrediction, Region
+
+MAP, PROFILE, MARGIN = 560, 640, 40  # pixels: width of either half, and around both
+ROW, NAMES = 46, 300  # pixels: height of a bar's row, and what its name may take
+TEXT, SMALL = 20, 16
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#999999")
+"""Of the groups in their order: those that Okabe and Ito (2008) chose for people with any kind of colour vision."""
+RAISES, LOWERS = "#d55e00", "#0072b2"
+RINGS = (1.0, 2.0)
+"""Deviations from the middle of a group at which lines are drawn: of a Gaussian, 39 and 86 % lie within."""
+FARTHEST = 2.5
+"""Deviations that the map shows around every group."""
+DEVIATIONS = 1.5
+"""From which on a profile's colour is full."""
+MOST_PARTS = 12
+
+
+def draw_map(result: GroupPrediction) -> Image.Image:
+    """Draw every group as rings around its middle, the patient as a cross, and beside it what each group is like."""
+    assert result.place is not None
+    height = MARGIN * 2 + MAP
+    picture = Image.new("RGB", (MAP + PROFILE + 3 * MARGIN, height), "white")
+    draw = ImageDraw.Draw(picture)
+    low, span = _frame(result.regions, result.place)
+    colours = dict(zip(result.probabilities, COLOURS, strict=False))
+    draw.rectangle((MARGIN, MARGIN, MARGIN + MAP, MARGIN + MAP), outline=TRACK, width=2)
+    for region in result.regions:
+        _draw_region(draw, region, low, span, colour=colours[region.name])
+    ((x, y),) = _onto_map(np.array([result.place]), low, span)
+    for dx, dy in ((12, 12), (12, -12)):
+        draw.line((x - dx, y - dy, x + dx, y + dy), fill=INK, width=5)
+    draw.text((x, y + 16), "this patient", fill=INK, font=_font(TEXT), anchor="ma", stroke_width=3, stroke_fill="white")
+    _draw_profiles(draw, result, colours, left=MAP + 2 * MARGIN)
+    return picture
+
+
+def draw_parts(names: Sequence[str], values: NDArray[np.floating], *, notes: Sequence[str]) -> Image.Image:
+    """Draw the parts that say most as bars to the right (raise) or left (lower), a note beside each."""
+    order = np.argsort(-np.abs(values), kind="stable")[:MOST_PARTS]
+    picture = Image.new("RGB", (PROFILE + NAMES + 2 * MARGIN, 2 * MARGIN + ROW * max(len(order), 1)), "white")
+    draw = ImageDraw.Draw(picture)
+    largest = float(np.abs(values[order]).max(initial=0.0)) or 1.0
+    left, right = MARGIN + NAMES, picture.width - MARGIN - 120
+    middle = (left + right) / 2
+    for row, at in enumerate(order):
+        y = MARGIN + ROW * (row + 0.5)
+        draw.text((left - 12, y), _shortened(names[at], NAMES), fill=INK, font=_font(TEXT), anchor="rm")
+        end = middle + (right - left) / 2 * float(values[at]) / largest
+        draw.rectangle((min(middle, end), y - 12, max(middle, end), y + 12), fill=RAISES if values[at] > 0 else LOWERS)
+        draw.text((picture.width - MARGIN, y), notes[at], fill=GREY, font=_font(SMALL), anchor="rm")
+    draw.line((middle, MARGIN, middle, picture.height - MARGIN), fill=GREY)
+    return picture
+
+
+def _frame(regions: Sequence[Region], place: tuple[float, float]) -> tuple[NDArray[np.float64], float]:
+    """Return the lower corner and the side of the square that holds all groups and the patient."""
+    points = [np.array(place)]
+    for region in regions:
+        middle, reach = np.array(region.middle), FARTHEST * np.array(region.deviations)
+        points += [middle - reach, middle + reach]
+    low, high = np.min(points, 0), np.max(points, 0)
+    span = max(float((high - low).max()), 1e-6) * 1.1
+    return (low + high) / 2 - span / 2, span
+
+
+def _onto_map(points: NDArray[np.float64], low: NDArray[np.float64], span: float) -> NDArray[np.float64]:
+    """Return the pixels of places (points, 2); up is more."""
+    scaled = (points - low) / span * MAP
+    return np.stack([MARGIN + scaled[:, 0], MARGIN + MAP - scaled[:, 1]], axis=1)
+
+
+def _draw_region(
+    draw: ImageDraw.ImageDraw, region: Region, low: NDArray[np.float64], span: float, *, colour: str
+) -> None:
+    (a, b), r = region.deviations, region.correlation
+    root = np.linalg.cholesky(np.array([[a * a, r * a * b], [r * a * b, b * b]]) + 1e-9 * np.eye(2))
+    angles = np.linspace(0, 2 * np.pi, 90)
+    circle = np.stack([np.cos(angles), np.sin(angles)])
+    for ring in RINGS:
+        points = _onto_map((np.array(region.middle)[:, None] + ring * root @ circle).T, low, span)
+        draw.line([(x, y) for x, y in points], fill=colour, width=4 if ring == RINGS[0] else 2, joint="curve")
+    ((x, y),) = _onto_map(np.array([region.middle]), low, span)
+    draw.text((x, y), region.name, fill=colour, font=_font(TEXT), anchor="mm", stroke_width=3, stroke_fill="white")
+
+
+def _draw_profiles(draw: ImageDraw.ImageDraw, result: GroupPrediction, colours: dict[str, str], *, left: float) -> None:
+    """Draw a row a trait and a column a group, the patient last: red where it is above the mean of all, blue below."""
+    groups = [name for name in colours if any(name in trait.groups for trait in result.traits)]
+    draw.text((left, MARGIN), "In what groups differ", fill=INK, font=_font(TEXT))
+    draw.text((left, MARGIN + 26), "deviations from the mean of all patients: red is more, blue is less", fill=GREY,
+              font=_font(SMALL))  # fmt: skip
+    start, top = left + NAMES, MARGIN + 86
+    width = (PROFILE - NAMES) / (len(groups) + 1)
+    for column, name in enumerate([*groups, "patient"]):
+        middle = start + width * (column + 0.5)
+        number = name.removeprefix("group ") if name in colours else "X"
+        draw.text((middle, top - 6), number, fill=colours.get(name, INK), font=_font(TEXT), anchor="mb")
+        for row, trait in enumerate(result.traits):
+            value = trait.groups.get(name) if name in colours else trait.patient
+            box = (middle - width / 2, top + ROW * row, middle + width / 2 - 2, top + ROW * (row + 1) - 2)
+            draw.rectangle(box, fill=TRACK if value is None else _shade(value))
+            text = "?" if value is None else f"{value:+.1f}"
+            draw.text((middle - 1, top + ROW * (row + 0.5) - 1), text, fill=INK, font=_font(SMALL), anchor="mm")
+        if name == result.group:
+            bottom = top + ROW * len(result.traits)
+            draw.rectangle((middle - width / 2 - 2, top - 2, middle + width / 2, bottom), outline=INK, width=3)
+    for row, trait in enumerate(result.traits):
+        name = _shortened(trait.name, NAMES)
+        draw.text((start - 12, top + ROW * (row + 0.5)), name, fill=INK, font=_font(TEXT), anchor="rm")
+
+
+def _shade(value: float) -> tuple[int, int, int]:
+    """Return white for 0, and the more of the colour of more or less the farther from it."""
+    full = np.array([213, 94, 0] if value > 0 else [0, 114, 178])  # vermilion and blue of Okabe and Ito
+    share = 0.7 * min(abs(value) / DEVIATIONS, 1.0)
+    red, green, blue = (255 - share * (255 - full)).round().astype(int).tolist()
+    return red, green, blue
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=size)
+
+
+def _shortened(text: str, width: float) -> str:
+    """Return text that is at most `width` pixels wide in TEXT, cut with an ellipsis."""
+    font = _font(TEXT)
+    if font.getlength(text) <= width - 24:
+        return text
+    while text and font.getlength(text + "…") > width - 24:
+        text = text[:-1]
+    return text + "…"
