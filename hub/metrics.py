@@ -9,7 +9,8 @@ single label or class are averaged over those that have one (macro average).
 The formulas are written out because a bootstrap calls each one thousands of times, and scikit-learn's checks of its
 input cost thirty times what the arithmetic costs. Tests hold every one to scikit-learn's and torchmetrics' values. A
 task adds its own metrics in a `metrics.py` with the same `METRICS` table, and there `perfect(targets, count=...)`: the
-scores that agree with targets entirely, of a task with `count` labels.
+scores that agree with targets entirely, of a task with `count` labels. What no figure says goes into its `TABLES`: by
+caption, functions of scores and targets that return rows of text, the header first.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,8 @@ Array = NDArray[np.floating]
 NAN = float("nan")
 BINS = 15
 """Of confidence, for calibration errors."""
+TENTHS = tuple(np.linspace(0, 1, 11).tolist())
+"""Of a probability, for tables of how reliable it is."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,20 @@ def calibration_gaps(confidence: Array, correct: NDArray[np.bool_]) -> Array:
     """Return, for each of `BINS` equal bins of confidence, the right answers less the confidences that fall into it."""
     bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return np.bincount(bin_of, weights=correct - confidence.astype(float), minlength=BINS).astype(float)
+
+
+def reliability(told: Array, true: NDArray, *, edges: Sequence[float] = TENTHS) -> list[list[str]]:
+    """Return a table of text: how often came true what was told with a probability of each stretch between `edges`.
+
+    `told` and `true`, 0 or 1, are (examples,). Stretches in which nothing was told are left out.
+    """
+    stretch = np.digitize(told, edges[1:-1])
+    rows = [["probability", "examples", "mean probability", "came true"]]
+    for number, (low, high) in enumerate(pairwise(edges)):
+        if (here := stretch == number).any():
+            means = (f"{values[here].mean():.3f}" for values in (told, true))
+            rows.append([f"{low:.2f} to {high:.2f}", f"{here.sum():,}", *means])
+    return rows
 
 
 def _calibration_error(scores: Array, targets: NDArray) -> float:

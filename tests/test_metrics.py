@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from medhub.metrics import METRICS
+from medhub.metrics import METRICS, reliability
 
 BINARY = {
     "auroc": lambda score, truth: sklearn_metrics.roc_auc_score(truth, score),
@@ -161,3 +161,14 @@ def test_ranking_metrics_agree_with_sklearn_for_any_ties(examples: list[tuple[in
             assert np.isnan(value)
         else:
             assert value == pytest.approx(BINARY[name](score[:, 0], truth[:, 0]))
+
+
+def test_reliability_counts_each_example_once_up_to_certainty() -> None:
+    told = np.array([0.0, 0.05, 0.1, 0.95, 1.0])
+    header, *rows = reliability(told, np.array([0, 1, 1, 1, 0]), edges=(0.0, 0.1, 0.5, 1.0))
+    assert header[0] == "probability"
+    assert rows == [
+        ["0.00 to 0.10", "2", "0.025", "0.500"],
+        ["0.10 to 0.50", "1", "0.100", "1.000"],
+        ["0.50 to 1.00", "2", "0.975", "0.500"],
+    ]

@@ -80,6 +80,7 @@ def evaluate(
         difference=compare({name: each[0] for name, each in values.items()}, replicates[:, :, 0], metric=metrics[0]),
         labels=measure_labels(scores, targets, examples[network], metrics=metrics, names=splits.label_names),
         coverage=_coverage(scores, targets, model.config, names=splits.label_names),
+        tables={caption: make(scores, targets) for caption, make in task.tables.items()} or None,
         subgroups=measure_subgroups(splits.test, examples[network], metrics=metrics, replicates=bootstrap, seed=seed),
     )
 

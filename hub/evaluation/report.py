@@ -66,6 +66,8 @@ class Report:
     labels: dict[str, dict[str, float | None]] | None = None
     """For multi-label tasks, the network's metrics of each label, with its known `examples` and `positive` ones."""
     coverage: Coverage | None = None
+    tables: dict[str, list[list[str]]] | None = None
+    """What the task shows of the network beside figures, by caption: rows of text, the header first."""
     subgroups: dict[str, dict[str, Subgroup]] | None = None
     """The network on parts of the test rows, by column and value, where the data name parts."""
 
@@ -161,6 +163,8 @@ class Report:
         if self.labels:
             rows = [[escape(cell) for cell in row] for row in self.label_table()]
             parts += ["The network, label by label:", table(rows)]
+        for caption, rows in (self.tables or {}).items():
+            parts += [f"{escape(caption)}:", table([[escape(cell) for cell in row] for row in rows])]
         if self.subgroups:
             parts.append(f"The network on parts of the test rows that have at least {LEAST_GROUPS} groups:")
             parts += [table([[escape(cell) for cell in row] for row in rows]) for rows in self.subgroup_tables()]

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 from medhub.errors import BrokenPlugin, RegistryError, UnknownDataset, suggest
 
 if TYPE_CHECKING:  # these need torch, and a Task must be listable without it
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
     from medhub.data import Source
     from medhub.metrics import Metric
     from medhub.modeling import MedConfig, MedModel
@@ -107,6 +111,11 @@ class Task:
         if name not in known:
             raise RegistryError(f"{self.id} has no metric {name!r}{suggest(name, known)} Metrics: {', '.join(known)}")
         return known[name]
+
+    @property
+    def tables(self) -> dict[str, Callable[[NDArray, NDArray], list[list[str]]]]:
+        """What a report shows beside figures, by caption: functions of scores and targets (`TABLES` of metrics.py)."""
+        return getattr(self.module("metrics"), "TABLES", {}) if self.has_module("metrics") else {}
 
     def module(self, name: str) -> ModuleType:
         """Import one of the plugin's modules ("data", "demo", "baselines" ...); raise BrokenPlugin with the cure."""

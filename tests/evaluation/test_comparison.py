@@ -56,6 +56,13 @@ def test_a_report_goes_through_json_unchanged(report: Report) -> None:
     assert report.difference is not None
 
 
+def test_a_tasks_tables_stand_in_the_report_and_on_the_card(report: Report) -> None:
+    assert report.tables is None  # this task has none
+    shown = replace(report, tables={"How | often": [["told", "true"], ["0.1", "a|b"]]})
+    assert Report.from_dict(json.loads(shown.to_json())) == shown
+    assert "a\\|b" in shown.to_markdown()
+
+
 def test_a_report_with_other_keys_is_refused(report: Report) -> None:
     values = report.to_dict()
     del values["commit"]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from medhub.metrics import Metric
+from medhub.metrics import Metric, reliability
 
 Array = NDArray[np.floating]
 
@@ -66,3 +66,28 @@ METRICS: dict[str, Metric] = {
     )
 }
 """`net_benefit` is the mean over THRESHOLDS: the height of the decision curve."""
+
+
+def _known(scores: NDArray, targets: NDArray) -> tuple[Array, Array]:
+    """Return risks and outcomes wherever an outcome is known, of all outcomes together."""
+    known = ~np.isnan(targets)
+    return scores[known], targets[known]
+
+
+def _calibration_curve(scores: NDArray, targets: NDArray) -> list[list[str]]:
+    return reliability(*_known(scores, targets))
+
+
+def _decision_curve(scores: NDArray, targets: NDArray) -> list[list[str]]:
+    risk, outcome = _known(scores, targets)
+    curves = (net_benefit(risk, outcome), net_benefit(np.ones_like(risk), outcome))
+    return [["who acts from this risk on", "gains by the network", "by acting on everybody", "by acting on nobody"]] + [
+        [f"{threshold:.0%}", f"{told:.3f}", f"{all_of_them:.3f}", "0"]
+        for threshold, told, all_of_them in zip(THRESHOLDS, *curves, strict=True)
+    ]
+
+
+TABLES = {
+    "Calibration curve: the risks that were told, and how often the outcome came": _calibration_curve,
+    "Decision curve: net benefit, as a share of what perfect risks would gain": _decision_curve,
+}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from medhub.metrics import BINS, Metric, calibration_gaps
+from medhub.metrics import BINS, Metric, calibration_gaps, reliability
 
 from .pairing import Pairing
 
@@ -102,3 +102,17 @@ METRICS: dict[str, Metric] = {
         Metric("ece", _calibration_error, best=0.0, higher_is_better=False, prepare=_gaps),
     )
 }
+
+EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+def _reliability(scores: NDArray, targets: NDArray) -> list[list[str]]:
+    confidences, rights = [], []
+    for answer, truth in zip(scores, targets, strict=True):
+        right, judged = judge(answer, truth)
+        confidences.append(answer.confidence[judged])
+        rights.append(right[judged])
+    return reliability(np.concatenate(confidences), np.concatenate(rights), edges=EDGES)
+
+
+TABLES = {"Columns by confidence, of those that the reference can judge, and how many of them are right": _reliability}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from medhub.plugins.ehr.prediction.metrics import METRICS, net_benefit, sensitivity_at_specificity
+from medhub.plugins.ehr.prediction.metrics import METRICS, TABLES, net_benefit, sensitivity_at_specificity
 
 
 def test_sensitivity_is_that_of_the_best_point_of_the_roc_curve():
@@ -43,3 +43,20 @@ def test_outcomes_are_averaged_over_those_that_are_known_and_differ():
     for metric in METRICS.values():
         assert metric.compute(scores, targets) == 1
         assert np.isnan(metric.compute(scores[:, 1:], targets[:, 1:]))
+
+
+def test_the_decision_curve_shows_perfect_risks_and_alarm_for_all():
+    outcome = np.array([1.0] + [0.0] * 9)[:, None]
+    _, curve = TABLES.values()
+    for threshold, *gains in curve(outcome, outcome)[1:]:
+        odds = float(threshold.strip("%")) / (100 - float(threshold.strip("%")))
+        assert gains == ["1.000", f"{1 - 9 * odds:.3f}", "0"]
+
+
+def test_the_calibration_curve_leaves_out_what_is_not_known():
+    scores, targets = np.array([[0.25, 0.25], [0.25, 0.9]]), np.array([[1.0, 0.0], [np.nan, 1.0]])
+    curve, _ = TABLES.values()
+    assert curve(scores, targets)[1:] == [
+        ["0.20 to 0.30", "2", "0.250", "0.500"],
+        ["0.90 to 1.00", "1", "0.900", "1.000"],
+    ]
