@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from medhub.pictures import GREY, INK, TRACK
+
+from ..pictures import LOWERS, RAISES, SMALL, TEXT, font, shortened
 
 if TYPE_CHECKING:
     from .results import GroupPrediction, Region
 
-MAP, PROFILE, MARGIN = 560, 640, 40  # pixels: width of either half, and around both
-ROW, NAMES = 46, 300  # pixels: height of a bar's row, and what its name may take
-TEXT, SMALL = 20, 16
+WIDTH, MARGIN = 680, 40  # pixels: of the map, which is square, and of all else; around it
+HEADER, ROW, NAMES = 86, 46, 300  # pixels: heights above the profiles and of a row, and what its name may take
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#999999")
 """Of the groups in their order: those that Okabe and Ito (2008) chose for people with any kind of colour vision."""
-RAISES, LOWERS = "#d55e00", "#0072b2"
 RINGS = (1.0, 2.0)
 """Deviations from the middle of a group at which lines are drawn: of a Gaussian, 39 and 86 % lie within."""
 FARTHEST = 2.5
@@ -27,41 +27,46 @@ FARTHEST = 2.5
 DEVIATIONS = 1.5
 """From which on a profile's colour is full."""
 MOST_PARTS = 12
+LARGE = 30  # pixels, of the groups' numbers on the map
 
 
 def draw_map(result: GroupPrediction) -> Image.Image:
-    """Draw every group as rings around its middle, the patient as a cross, and beside it what each group is like."""
+    """Draw every group as rings around its middle, the patient as a cross, and beneath it what each group is like."""
     assert result.place is not None
-    height = MARGIN * 2 + MAP
-    picture = Image.new("RGB", (MAP + PROFILE + 3 * MARGIN, height), "white")
+    height = WIDTH + HEADER + ROW * len(result.traits) + 3 * MARGIN
+    picture = Image.new("RGB", (WIDTH + 2 * MARGIN, height), "white")
     draw = ImageDraw.Draw(picture)
     low, span = _frame(result.regions, result.place)
     colours = dict(zip(result.probabilities, COLOURS, strict=False))
-    draw.rectangle((MARGIN, MARGIN, MARGIN + MAP, MARGIN + MAP), outline=TRACK, width=2)
+    draw.rectangle((MARGIN, MARGIN, MARGIN + WIDTH, MARGIN + WIDTH), outline=TRACK, width=2)
     for region in result.regions:
-        _draw_region(draw, region, low, span, colour=colours[region.name])
+        _draw_rings(draw, region, low, span, colour=colours[region.name])
+    for region in result.regions:  # above the rings of all
+        ((x, y),) = _onto_map(np.array([region.middle]), low, span)
+        draw.text((x, y), _number(region.name), fill=colours[region.name], font=font(LARGE), anchor="mm",
+                  stroke_width=3, stroke_fill="white")  # fmt: skip
     ((x, y),) = _onto_map(np.array([result.place]), low, span)
     for dx, dy in ((12, 12), (12, -12)):
         draw.line((x - dx, y - dy, x + dx, y + dy), fill=INK, width=5)
-    draw.text((x, y + 16), "this patient", fill=INK, font=_font(TEXT), anchor="ma", stroke_width=3, stroke_fill="white")
-    _draw_profiles(draw, result, colours, left=MAP + 2 * MARGIN)
+    draw.text((MARGIN + 12, MARGIN + 12), "X is this patient, numbers are groups", fill=GREY, font=font(SMALL))
+    _draw_profiles(draw, result, colours, top=WIDTH + 2 * MARGIN)
     return picture
 
 
 def draw_parts(names: Sequence[str], values: NDArray[np.floating], *, notes: Sequence[str]) -> Image.Image:
     """Draw the parts that say most as bars to the right (raise) or left (lower), a note beside each."""
     order = np.argsort(-np.abs(values), kind="stable")[:MOST_PARTS]
-    picture = Image.new("RGB", (PROFILE + NAMES + 2 * MARGIN, 2 * MARGIN + ROW * max(len(order), 1)), "white")
+    picture = Image.new("RGB", (WIDTH + NAMES + 2 * MARGIN, 2 * MARGIN + ROW * max(len(order), 1)), "white")
     draw = ImageDraw.Draw(picture)
     largest = float(np.abs(values[order]).max(initial=0.0)) or 1.0
     left, right = MARGIN + NAMES, picture.width - MARGIN - 120
     middle = (left + right) / 2
     for row, at in enumerate(order):
         y = MARGIN + ROW * (row + 0.5)
-        draw.text((left - 12, y), _shortened(names[at], NAMES), fill=INK, font=_font(TEXT), anchor="rm")
+        draw.text((left - 12, y), shortened(names[at], NAMES - 24), fill=INK, font=font(TEXT), anchor="rm")
         end = middle + (right - left) / 2 * float(values[at]) / largest
         draw.rectangle((min(middle, end), y - 12, max(middle, end), y + 12), fill=RAISES if values[at] > 0 else LOWERS)
-        draw.text((picture.width - MARGIN, y), notes[at], fill=GREY, font=_font(SMALL), anchor="rm")
+        draw.text((picture.width - MARGIN, y), notes[at], fill=GREY, font=font(SMALL), anchor="rm")
     draw.line((middle, MARGIN, middle, picture.height - MARGIN), fill=GREY)
     return picture
 
@@ -79,11 +84,11 @@ def _frame(regions: Sequence[Region], place: tuple[float, float]) -> tuple[NDArr
 
 def _onto_map(points: NDArray[np.float64], low: NDArray[np.float64], span: float) -> NDArray[np.float64]:
     """Return the pixels of places (points, 2); up is more."""
-    scaled = (points - low) / span * MAP
-    return np.stack([MARGIN + scaled[:, 0], MARGIN + MAP - scaled[:, 1]], axis=1)
+    scaled = (points - low) / span * WIDTH
+    return np.stack([MARGIN + scaled[:, 0], MARGIN + WIDTH - scaled[:, 1]], axis=1)
 
 
-def _draw_region(
+def _draw_rings(
     draw: ImageDraw.ImageDraw, region: Region, low: NDArray[np.float64], span: float, *, colour: str
 ) -> None:
     (a, b), r = region.deviations, region.correlation
@@ -93,34 +98,36 @@ def _draw_region(
     for ring in RINGS:
         points = _onto_map((np.array(region.middle)[:, None] + ring * root @ circle).T, low, span)
         draw.line([(x, y) for x, y in points], fill=colour, width=4 if ring == RINGS[0] else 2, joint="curve")
-    ((x, y),) = _onto_map(np.array([region.middle]), low, span)
-    draw.text((x, y), region.name, fill=colour, font=_font(TEXT), anchor="mm", stroke_width=3, stroke_fill="white")
 
 
-def _draw_profiles(draw: ImageDraw.ImageDraw, result: GroupPrediction, colours: dict[str, str], *, left: float) -> None:
+def _draw_profiles(draw: ImageDraw.ImageDraw, result: GroupPrediction, colours: dict[str, str], *, top: float) -> None:
     """Draw a row a trait and a column a group, the patient last: red where it is above the mean of all, blue below."""
     groups = [name for name in colours if any(name in trait.groups for trait in result.traits)]
-    draw.text((left, MARGIN), "In what groups differ", fill=INK, font=_font(TEXT))
-    draw.text((left, MARGIN + 26), "deviations from the mean of all patients: red is more, blue is less", fill=GREY,
-              font=_font(SMALL))  # fmt: skip
-    start, top = left + NAMES, MARGIN + 86
-    width = (PROFILE - NAMES) / (len(groups) + 1)
+    draw.text((MARGIN, top), "In what groups differ", fill=INK, font=font(TEXT))
+    draw.text((MARGIN, top + 26), "deviations from the mean of all patients: red is more, blue is less", fill=GREY,
+              font=font(SMALL))  # fmt: skip
+    start, top = MARGIN + NAMES, top + HEADER
+    width = (WIDTH - NAMES) / (len(groups) + 1)
     for column, name in enumerate([*groups, "patient"]):
         middle = start + width * (column + 0.5)
-        number = name.removeprefix("group ") if name in colours else "X"
-        draw.text((middle, top - 6), number, fill=colours.get(name, INK), font=_font(TEXT), anchor="mb")
+        number = _number(name) if name in colours else "X"
+        draw.text((middle, top - 6), number, fill=colours.get(name, INK), font=font(TEXT), anchor="mb")
         for row, trait in enumerate(result.traits):
             value = trait.groups.get(name) if name in colours else trait.patient
             box = (middle - width / 2, top + ROW * row, middle + width / 2 - 2, top + ROW * (row + 1) - 2)
             draw.rectangle(box, fill=TRACK if value is None else _shade(value))
             text = "?" if value is None else f"{value:+.1f}"
-            draw.text((middle - 1, top + ROW * (row + 0.5) - 1), text, fill=INK, font=_font(SMALL), anchor="mm")
+            draw.text((middle - 1, top + ROW * (row + 0.5) - 1), text, fill=INK, font=font(SMALL), anchor="mm")
         if name == result.group:
             bottom = top + ROW * len(result.traits)
             draw.rectangle((middle - width / 2 - 2, top - 2, middle + width / 2, bottom), outline=INK, width=3)
     for row, trait in enumerate(result.traits):
-        name = _shortened(trait.name, NAMES)
-        draw.text((start - 12, top + ROW * (row + 0.5)), name, fill=INK, font=_font(TEXT), anchor="rm")
+        name = shortened(trait.name, NAMES - 24)
+        draw.text((start - 12, top + ROW * (row + 0.5)), name, fill=INK, font=font(TEXT), anchor="rm")
+
+
+def _number(group: str) -> str:
+    return group.removeprefix("group ")
 
 
 def _shade(value: float) -> tuple[int, int, int]:
@@ -129,17 +136,3 @@ def _shade(value: float) -> tuple[int, int, int]:
     share = 0.7 * min(abs(value) / DEVIATIONS, 1.0)
     red, green, blue = (255 - share * (255 - full)).round().astype(int).tolist()
     return red, green, blue
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=size)
-
-
-def _shortened(text: str, width: float) -> str:
-    """Return text that is at most `width` pixels wide in TEXT, cut with an ellipsis."""
-    font = _font(TEXT)
-    if font.getlength(text) <= width - 24:
-        return text
-    while text and font.getlength(text + "…") > width - 24:
-        text = text[:-1]
-    return text + "…"

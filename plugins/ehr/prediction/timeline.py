@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from medhub.pictures import GREY, INK, TRACK, percentage
 
-from ..pictures import LOWERS, RAISES
+from ..pictures import LOWERS, RAISES, SMALL, TEXT, font, shortened
 
 WIDTH, LEFT, RIGHT = 1200, 300, 110  # pixels: all, left of the line of time for names, right of it for shares
 CURVE, ROW, GAP, RULER = 170, 34, 30, 40  # pixels: heights of the risk's curve and of a row, between parts, beneath
-TEXT, SMALL = 20, 16
 MOST_ROWS = 12
 """Variables that get a row; what the others add up to is said beneath."""
 RADIUS = 11  # pixels, of the event that says most
@@ -57,7 +56,7 @@ def draw_timeline(
         _draw_row(draw, top + ROW * number, name, total, own, span=span, largest=largest)
     if others:
         rest = f"and {len(others)} more: {sum(total for _, total, _ in others):+.2f}"
-        draw.text((LEFT - 12, top + ROW * (len(shown) + 0.5)), rest, fill=GREY, font=_font(TEXT), anchor="rm")
+        draw.text((LEFT - 12, top + ROW * (len(shown) + 0.5)), rest, fill=GREY, font=font(TEXT), anchor="rm")
     _draw_ruler(draw, picture.height - RULER, span=span)
     return picture
 
@@ -80,7 +79,7 @@ def _draw_curve(
     for value in (0.0, highest / 2, highest):
         y = bottom - CURVE * value / highest
         draw.line((LEFT, y, WIDTH - RIGHT, y), fill=TRACK)
-        draw.text((LEFT - 12, y), f"{100 * value:.0f} %", fill=GREY, font=_font(SMALL), anchor="rm")
+        draw.text((LEFT - 12, y), f"{100 * value:.0f} %", fill=GREY, font=font(SMALL), anchor="rm")
     points = [
         (_across(hour, span), bottom - CURVE * risk / highest)
         for hour, risk in zip(hours.tolist(), risks.tolist(), strict=True)
@@ -88,21 +87,21 @@ def _draw_curve(
     draw.line(points, fill=INK, width=3, joint="curve")
     x, y = points[-1]
     draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=INK)
-    draw.text((x + 12, y), percentage(float(risks[-1])), fill=INK, font=_font(TEXT), anchor="lm")
-    draw.text((12, top), "Risk over time", fill=INK, font=_font(TEXT))
-    draw.text((12, top + ROW), _shortened(label, LEFT - 90), fill=GREY, font=_font(SMALL))
+    draw.text((x + 12, y), percentage(float(risks[-1])), fill=INK, font=font(TEXT), anchor="lm")
+    draw.text((12, top), "Risk over time", fill=INK, font=font(TEXT))
+    draw.text((12, top + ROW), shortened(label, LEFT - 90), fill=GREY, font=font(SMALL))
 
 
 def _draw_row(
     draw: ImageDraw.ImageDraw, top: float, name: str, total: float, own: Sequence[Mark], *, span: float, largest: float
 ) -> None:
     middle = top + ROW / 2
-    draw.text((LEFT - 12, middle), _shortened(name, LEFT - 24), fill=INK, font=_font(TEXT), anchor="rm")
+    draw.text((LEFT - 12, middle), shortened(name, LEFT - 24), fill=INK, font=font(TEXT), anchor="rm")
     draw.line((LEFT, middle, WIDTH - RIGHT, middle), fill=TRACK)
     for mark in sorted(own, key=lambda mark: abs(mark.share)):
         x, radius = _across(mark.hours, span), max(2.0, RADIUS * np.sqrt(abs(mark.share) / largest))
         draw.ellipse((x - radius, middle - radius, x + radius, middle + radius), fill=_colour(mark.share))
-    draw.text((WIDTH - 12, middle), f"{total:+.2f}", fill=_colour(total), font=_font(TEXT), anchor="rm")
+    draw.text((WIDTH - 12, middle), f"{total:+.2f}", fill=_colour(total), font=font(TEXT), anchor="rm")
 
 
 def _draw_ruler(draw: ImageDraw.ImageDraw, top: float, *, span: float) -> None:
@@ -111,8 +110,8 @@ def _draw_ruler(draw: ImageDraw.ImageDraw, top: float, *, span: float) -> None:
     for share in np.linspace(0, 1, 5):
         x = _across(share * span, span)
         draw.line((x, top, x, top + 6), fill=GREY)
-        draw.text((x, top + 10), f"{share * span / unit:.3g}", fill=GREY, font=_font(SMALL), anchor="ma")
-    draw.text((12, top + 10), f"{word} since the first event", fill=GREY, font=_font(SMALL))
+        draw.text((x, top + 10), f"{share * span / unit:.3g}", fill=GREY, font=font(SMALL), anchor="ma")
+    draw.text((12, top + 10), f"{word} since the first event", fill=GREY, font=font(SMALL))
 
 
 def _across(hours: float, span: float) -> float:
@@ -121,17 +120,3 @@ def _across(hours: float, span: float) -> float:
 
 def _colour(share: float) -> str:
     return RAISES if share > 0 else LOWERS
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=size)
-
-
-def _shortened(text: str, width: float) -> str:
-    """Return text that is at most `width` pixels wide in TEXT, cut with an ellipsis."""
-    font = _font(TEXT)
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from medhub.pictures import GREY, INK, TRACK
 
-from ..pictures import LOWERS, RAISES
+from ..pictures import LOWERS, RAISES, SMALL, TEXT, font, shortened
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 NAMES, COLUMN, TOTAL = 360, 92, 110  # pixels: widths of the names, of a visit, and of the sums
 ROW, HEADER = 38, 64  # pixels: heights
-TEXT, SMALL = 20, 16
 MOST_ROWS, MOST_COLUMNS = 14, 9
 """Codes, those that say most, and visits, the last ones, that are drawn; the sums count all."""
 SMALLEST, LARGEST = 3, 15  # pixels: radii
@@ -43,7 +42,7 @@ def draw_visits(cells: Sequence[Cell], dates: Sequence[str]) -> Image:
 
     `dates` are those of the visits, "" where it is not known yet; beside a row stands the sum over all visits.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     by_name: dict[str, list[Cell]] = {}
     for cell in cells:
@@ -54,9 +53,9 @@ def draw_visits(cells: Sequence[Cell], dates: Sequence[str]) -> Image:
     width = NAMES + COLUMN * (len(dates) - first) + TOTAL
     picture = Image.new("RGB", (width, HEADER + ROW * (len(shown) + bool(others)) + ROW // 2), "white")
     draw = ImageDraw.Draw(picture)
-    draw.font = ImageFont.load_default(SMALL)
+    draw.font = font(SMALL)
     _draw_header(draw, dates, first=first)
-    draw.font = ImageFont.load_default(TEXT)
+    draw.font = font(TEXT)
     largest = max((abs(cell.share) for cell in cells), default=0.0) or 1.0
     for number, (name, own) in enumerate(shown):
         _draw_row(draw, HEADER + ROW * number, name, own, first=first, largest=largest)
@@ -80,7 +79,7 @@ def _draw_header(draw: ImageDraw, dates: Sequence[str], *, first: int) -> None:
 
 def _draw_row(draw: ImageDraw, top: float, name: str, own: Sequence[Cell], *, first: int, largest: float) -> None:
     y, end = top + ROW / 2, draw.im.size[0]
-    draw.text((NAMES - 12, y), _shortened(draw, name, NAMES - 24), fill=INK, anchor="rm")
+    draw.text((NAMES - 12, y), shortened(name, NAMES - 24), fill=INK, anchor="rm")
     draw.line((NAMES, y, end - TOTAL, y), fill=TRACK, width=1 if own[0].visit is not None else 0)
     for cell in own:
         if cell.visit is not None and cell.visit >= first:
@@ -96,12 +95,3 @@ def _middle(number: int, first: int) -> float:
 
 def _colour(share: float) -> str:
     return RAISES if share > 0 else LOWERS
-
-
-def _shortened(draw: ImageDraw, text: str, width: float) -> str:
-    """Return text that is at most `width` pixels wide, cut with an ellipsis."""
-    if draw.textlength(text) <= width:
-        return text
-    while text and draw.textlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
