@@ -117,10 +117,15 @@ class Report:
         """The network's metrics."""
         return self.models[self.network]
 
+    @property
+    def defined(self) -> list[str]:
+        """The metrics that any of the models has a value of: some need what not all data sets have."""
+        return [name for name in self.numbers if any(each[name].value is not None for each in self.models.values())]
+
     def to_table(self) -> list[list[str]]:
         """Return the numbers as text, a row a metric and a column a model, the header first."""
         rows = [["metric", *self.models]]
-        for name in self.numbers:
+        for name in self.defined:
             label = f"{name} (lower is better)" if name in self.lower_is_better else name
             rows.append([label, *(str(metrics[name]) for metrics in self.models.values())])
         return rows
@@ -137,9 +142,9 @@ class Report:
     def subgroup_tables(self) -> list[list[list[str]]]:
         """Return a table of text for each column that names subgroups, a row a subgroup, the header first."""
         return [
-            [[column.replace("_", " "), "rows", "groups", *self.numbers]]
+            [[column.replace("_", " "), "rows", "groups", *self.defined]]
             + [
-                [name, f"{part.rows:,}", f"{part.groups:,}", *(str(number) for number in part.numbers.values())]
+                [name, f"{part.rows:,}", f"{part.groups:,}", *(str(part.numbers[metric]) for metric in self.defined)]
                 for name, part in parts.items()
             ]
             for column, parts in (self.subgroups or {}).items()
@@ -152,6 +157,8 @@ class Report:
             f"seed {self.seed}). Neither the network nor a baseline saw these rows in training.",
             table([[escape(cell) for cell in row] for row in self.to_table()]),
         ]
+        if nowhere := [name for name in self.numbers if name not in self.defined]:
+            parts.append(f"Not defined on these rows: {', '.join(map(escape, nowhere))}.")
         if self.difference:
             parts.append(escape(self.difference))
         if self.groups > 1 and self.bootstrap:
@@ -173,7 +180,9 @@ class Report:
     def _notes(self) -> list[str]:
         """Say what a reader of the intervals must know."""
         notes = []
-        undefined = {name: number.undefined for name, number in self.numbers.items() if number.undefined}
+        undefined = {
+            name: number.undefined for name, number in self.numbers.items() if number.undefined and name in self.defined
+        }
         if undefined:
             said = ", ".join(f"{escape(name)} in {count}" for name, count in undefined.items())
             notes.append(f"Some bootstrap samples held one class only and were left out: {said}.")

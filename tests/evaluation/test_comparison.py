@@ -10,7 +10,7 @@ import pytest
 
 from medhub.data import Splits, prepare
 from medhub.errors import BrokenPlugin, LoadError
-from medhub.evaluation import Report, calibrate, evaluate, prepare_examples
+from medhub.evaluation import Estimate, Report, calibrate, evaluate, prepare_examples
 from medhub.evaluation.comparison import compare, measure_labels
 from medhub.metrics import METRICS, Metric
 from medhub.modeling import MedModel
@@ -61,6 +61,14 @@ def test_a_tasks_tables_stand_in_the_report_and_on_the_card(report: Report) -> N
     shown = replace(report, tables={"How | often": [["told", "true"], ["0.1", "a|b"]]})
     assert Report.from_dict(json.loads(shown.to_json())) == shown
     assert "a\\|b" in shown.to_markdown()
+
+
+def test_a_metric_that_no_model_has_a_value_of_is_named_and_not_shown(report: Report) -> None:
+    undefined = Estimate(value=None, low=None, high=None, undefined=report.bootstrap)
+    bare = replace(report, models={name: {**each, "mcc": undefined} for name, each in report.models.items()})
+    assert "mcc" in report.to_markdown()
+    assert "Not defined on these rows: mcc." in bare.to_markdown()
+    assert not any(row[0].startswith("mcc") for row in bare.to_table())
 
 
 def test_a_report_with_other_keys_is_refused(report: Report) -> None:

@@ -12,6 +12,8 @@ from .config import PatientClusteringConfig
 from .placement import column, groups_of
 from .survival import log_rank, log_rank_p, survival_at
 
+MOST_TRAITS = 3
+"""Inputs by which the card tells a group from the others."""
 DIGITS = 3
 """Decimals of what is stored: figures of groups, and no more of a single patient than that."""
 
@@ -21,11 +23,13 @@ def describe_groups(
     truths: NDArray,
     config: PatientClusteringConfig,
     *,
+    names: Sequence[str],
     outcomes: Sequence[str],
     candidates: Sequence[dict[str, float]],
 ) -> str:
     """Set shares, profiles, plane and regions of the groups in `config`, and return a paragraph for the card.
 
+    `names` are those of the inputs, `outcomes` those of the external labels, and `candidates` what the processor tried.
     Of a group of fewer than FEWEST patients only the share is told.
     """
     groups, inputs, latent = groups_of(scores), column(scores, "inputs"), column(scores, "latent")
@@ -43,8 +47,8 @@ def describe_groups(
         parts[0] += (f" (of 2 to {candidates[-1]['groups']:.0f} tried; on the training rows' principal components, "
                      f"stability {chosen['stability']:.2f}, silhouette {chosen['silhouette']:.2f})")  # fmt: skip
     parts.append(f"Of the {len(groups):,} validation patients: " + "; ".join(
-        _tell(config.id2label[number], rows, truths, share=share, outcomes=outcomes)
-        for number, (rows, share) in enumerate(zip(members, config.shares, strict=True))
+        _tell(config.id2label[number], rows, truths, share=share, traits=_traits(profile, names), outcomes=outcomes)
+        for number, (rows, share, profile) in enumerate(zip(members, config.shares, config.profiles, strict=True))
     ))  # fmt: skip
     followed = ~np.isnan(truths[:, 1])
     statistic, freedom = log_rank(truths[followed, 1], truths[followed, 2] == 1, groups[followed])
@@ -74,12 +78,29 @@ def _region(flat: NDArray[np.float64]) -> list[float]:
     return [round(float(value), DIGITS) for value in (*flat.mean(0), *deviations, correlation)]
 
 
-def _tell(name: str, rows: NDArray[np.intp], truths: NDArray, *, share: float, outcomes: Sequence[str]) -> str:
-    """Say a group's share and, where it is not small, its survival after a year and its most frequent label."""
+def _traits(profile: Sequence[float] | None, names: Sequence[str]) -> list[str]:
+    """Return the inputs in which a group is farthest from the mean, in deviations; one a code."""
+    first: dict[str, str] = {}
+    for at in np.argsort(-np.abs(profile or []), kind="stable").tolist():
+        assert profile is not None
+        first.setdefault(names[at].partition(", ")[0], f"{names[at]} {profile[at]:+.1f}")
+    return [*first.values()][:MOST_TRAITS]
+
+
+def _tell(
+    name: str,
+    rows: NDArray[np.intp],
+    truths: NDArray,
+    *,
+    share: float,
+    traits: Sequence[str],
+    outcomes: Sequence[str],
+) -> str:
+    """Say a group's share and, where it is not small, its traits, its most frequent label, and who lives a year."""
     said = f"{name} {share:.0%}"
     if len(rows) < FEWEST:
         return f"{said} (fewer than {FEWEST} patients)"
-    facts = []
+    facts = [*traits]
     labels = truths[rows, 0]
     labels = labels[~np.isnan(labels)].astype(int)
     if len(labels):

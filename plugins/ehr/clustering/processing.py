@@ -152,7 +152,9 @@ class PatientClusteringProcessor(Processor):
         from .description import describe_groups
 
         assert isinstance(config, PatientClusteringConfig)
-        return describe_groups(scores, truths, config, outcomes=self.outcomes, candidates=self.candidates)
+        return describe_groups(
+            scores, truths, config, names=self.profile.names, outcomes=self.outcomes, candidates=self.candidates
+        )
 
     def result(self, sample: Patient, scores: Placement, config: MedConfig) -> GroupPrediction:
         """Return the group, with where the patient lies among the groups."""
