@@ -19,6 +19,9 @@ MOST_ROWS = 12
 """Variables that get a row; what the others add up to is said beneath."""
 RADIUS = 11  # pixels, of the event that says most
 DAY, YEAR = 24.0, 24 * 365.2425  # hours
+STEPS = (0.1, 0.2, 0.5, 1, 2, 3, 6, 12, 24, 50, 100, 200)
+"""Between ticks of the ruler, in its unit."""
+MOST_TICKS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +110,11 @@ def _draw_row(
 def _draw_ruler(draw: ImageDraw.ImageDraw, top: float, *, span: float) -> None:
     """Write the time from the first event under the line of time, in the unit that fits."""
     unit, word = (YEAR, "years") if span > 2 * YEAR else (DAY, "days") if span > 4 * DAY else (1.0, "hours")
-    for share in np.linspace(0, 1, 5):
-        x = _across(share * span, span)
+    step = next((step for step in STEPS if span / unit <= MOST_TICKS * step), span / unit)
+    for tick in np.arange(0, span / unit + step / 1e6, step):
+        x = _across(tick * unit, span)
         draw.line((x, top, x, top + 6), fill=GREY)
-        draw.text((x, top + 10), f"{share * span / unit:.3g}", fill=GREY, font=font(SMALL), anchor="ma")
+        draw.text((x, top + 10), f"{tick:g}", fill=GREY, font=font(SMALL), anchor="ma")
     draw.text((12, top + 10), f"{word} since the first event", fill=GREY, font=font(SMALL))
 
 
