@@ -41,12 +41,12 @@ class PatientClusteringConfig(MedConfig):
     """How many; None: the number that the processor finds on the training rows to be stable and well apart."""
     latent_size: int = 8
     """Numbers by which a patient is placed."""
-    hidden_size: int = 128
+    hidden_size: int = 32
     dropout: float = 0.1
     """Share of the hidden units that a training step leaves out."""
     masking: float = 0.2
     """Share of the known inputs that a training step of "autoencoder" hides: it must rebuild them."""
-    pull: float = 5.0
+    pull: float = 10.0
     """Of "autoencoder": weight of the distance from the centre of the group beside the error of rebuilding."""
     step_hours: float | None = None
     """Of "gru": length of a step of time, in which values are averaged; None: each moment with a value is one."""
