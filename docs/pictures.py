@@ -1,8 +1,8 @@
-"""Draw docs/imaging-*.png: a prediction of each imaging task, on pictures that any machine can have.
+"""Draw docs/imaging-*.png and docs/ehr-*.png: a prediction of each task, on inputs that any machine can have.
 
-Two come from wheels on PyPI (StarDist's example of nuclei, BSD-3-Clause; the MNI152 brain that nilearn carries, an
-average of 152 people); the ultrasound scan and the blood smear are drawn here, since no wheel holds one. Run:
-python docs/pictures.py
+Two pictures come from wheels on PyPI (StarDist's example of nuclei, BSD-3-Clause; the MNI152 brain that nilearn
+carries, an average of 152 people); the ultrasound scan and the blood smear are drawn here, since no wheel holds one.
+The patients are the invented ones of the demos. Run: python docs/pictures.py
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -52,15 +53,24 @@ def main() -> None:
     """Write the pictures."""
     with tempfile.TemporaryDirectory() as folder:
         for name, model, raw in (
-            ("classification", "breast-ultrasound", draw_scan()),
-            ("detection", "blood-cells-yolo", draw_smear()),
-            ("segmentation", "nuclei-unet", nuclei()),
-            ("segmentation-volume", "hippocampus-unet3d", hippocampus(Path(folder))),
+            ("imaging-classification", "breast-ultrasound", draw_scan()),
+            ("imaging-detection", "blood-cells-yolo", draw_smear()),
+            ("imaging-segmentation", "nuclei-unet", nuclei()),
+            ("imaging-segmentation-volume", "hippocampus-unet3d", hippocampus(Path(folder))),
+            ("ehr-prediction", "icu-mortality", invented_patient("ehr/prediction", 1)),
+            ("ehr-recommendation", "diabetes-treatment", invented_patient("ehr/recommendation", 0)),
+            ("ehr-clustering", "patient-groups", invented_patient("ehr/clustering", 0)),
         ):
             result = medhub.from_pretrained(model, device="cpu").predict(raw, explain=True)
             picture = result.to_picture()
             picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)))
-            picture.quantize(128).save(DOCS / f"imaging-{name}.png", optimize=True)
+            picture.quantize(128).save(DOCS / f"{name}.png", optimize=True)
+
+
+def invented_patient(task: str, number: int) -> Any:
+    """Return one of the examples of a task's demo."""
+    demo = medhub.get(task).module("demo")
+    return demo.raw(*demo.examples()[number])
 
 
 def nuclei() -> PIL.Image.Image:

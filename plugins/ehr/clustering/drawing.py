@@ -16,7 +16,9 @@ from ..pictures import LOWERS, RAISES, SMALL, TEXT, font, shortened
 if TYPE_CHECKING:
     from .results import GroupPrediction, Region
 
-WIDTH, MARGIN = 680, 40  # pixels: of the map, which is square, and of all else; around it
+MAP, WIDTH, MARGIN = 480, 680, 40  # pixels: side of the map, width of all else, and around both
+CORNER = (MARGIN + (WIDTH - MAP) // 2, MARGIN)
+"""Of the map, left and top."""
 HEADER, ROW, NAMES = 86, 46, 300  # pixels: heights above the profiles and of a row, and what its name may take
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#999999")
 """Of the groups in their order: those that Okabe and Ito (2008) chose for people with any kind of colour vision."""
@@ -33,12 +35,12 @@ LARGE = 30  # pixels, of the groups' numbers on the map
 def draw_map(result: GroupPrediction) -> Image.Image:
     """Draw every group as rings around its middle, the patient as a cross, and beneath it what each group is like."""
     assert result.place is not None
-    height = WIDTH + HEADER + ROW * len(result.traits) + 3 * MARGIN
+    height = MAP + HEADER + ROW * len(result.traits) + 3 * MARGIN
     picture = Image.new("RGB", (WIDTH + 2 * MARGIN, height), "white")
     draw = ImageDraw.Draw(picture)
     low, span = _frame(result.regions, result.place)
     colours = dict(zip(result.probabilities, COLOURS, strict=False))
-    draw.rectangle((MARGIN, MARGIN, MARGIN + WIDTH, MARGIN + WIDTH), outline=TRACK, width=2)
+    draw.rectangle((*CORNER, CORNER[0] + MAP, CORNER[1] + MAP), outline=TRACK, width=2)
     for region in result.regions:
         _draw_rings(draw, region, low, span, colour=colours[region.name])
     for region in result.regions:  # above the rings of all
@@ -48,8 +50,8 @@ def draw_map(result: GroupPrediction) -> Image.Image:
     ((x, y),) = _onto_map(np.array([result.place]), low, span)
     for dx, dy in ((12, 12), (12, -12)):
         draw.line((x - dx, y - dy, x + dx, y + dy), fill=INK, width=5)
-    draw.text((MARGIN + 12, MARGIN + 12), "X is this patient, numbers are groups", fill=GREY, font=font(SMALL))
-    _draw_profiles(draw, result, colours, top=WIDTH + 2 * MARGIN)
+    draw.text((CORNER[0] + 12, CORNER[1] + 12), "X is this patient, numbers are groups", fill=GREY, font=font(SMALL))
+    _draw_profiles(draw, result, colours, top=MAP + 2 * MARGIN)
     return picture
 
 
@@ -84,8 +86,8 @@ def _frame(regions: Sequence[Region], place: tuple[float, float]) -> tuple[NDArr
 
 def _onto_map(points: NDArray[np.float64], low: NDArray[np.float64], span: float) -> NDArray[np.float64]:
     """Return the pixels of places (points, 2); up is more."""
-    scaled = (points - low) / span * WIDTH
-    return np.stack([MARGIN + scaled[:, 0], MARGIN + WIDTH - scaled[:, 1]], axis=1)
+    scaled = (points - low) / span * MAP
+    return np.stack([CORNER[0] + scaled[:, 0], CORNER[1] + MAP - scaled[:, 1]], axis=1)
 
 
 def _draw_rings(
