@@ -44,11 +44,13 @@ class OutcomePredictionConfig(MedConfig):
     """Width of the recurrent layer."""
     head_size: int = 64
     """Width of the dense layer before the answer."""
-    members: int = 8
+    members: int = 12
     """Networks that learn side by side and answer with the mean of their log-odds."""
+    share: float = 0.7
+    """Share of the variables that each of them reads."""
     dropout: float = 0.5
     """Share of the dense layer's units that a training step leaves out."""
-    input_dropout: float = 0.3
+    input_dropout: float = 0.1
     """Share of the numbers that go into the recurrent and the dense layer which a training step leaves out."""
     crop: float = 0.0
     """Share of the training series that end at a random earlier moment; for outcomes that have no fixed horizon."""
@@ -69,12 +71,14 @@ class OutcomePredictionConfig(MedConfig):
         for name in ("most_steps", "most_variables", "members", "hidden_size", "head_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.share <= 1:
+            raise ConfigError(f"share must be above 0 and at most 1, not {self.share}")
 
     @classmethod
     def tiny(cls, architecture: str | None = None, **changes: Any) -> Self:
         """Return the smallest useful config of a network, for tests."""
         smallest = {
-            "architecture": architecture or "gru", "hidden_size": 8, "head_size": 16, "members": 2, "dropout": 0.0,
-            "input_dropout": 0.0, "most_steps": 32,
+            "architecture": architecture or "gru", "hidden_size": 8, "head_size": 16, "members": 2, "share": 1.0,
+            "dropout": 0.0, "input_dropout": 0.0, "most_steps": 32,
         }  # fmt: skip
         return cls(**{**smallest, **changes})

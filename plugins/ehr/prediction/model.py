@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from medhub.modeling import MedModel, classification_loss
@@ -14,10 +15,18 @@ from .summary import BENDS, STATISTICS, bend, carry_forward, summarise
 
 
 class Member(nn.Module):
-    """One network: what the recurrent layer remembers at the end, beside the summary and what does not change."""
+    """One network: what the recurrent layer remembers at the end, beside the summary and what does not change.
+
+    It reads a share of the variables, drawn once, so that members err in different ways (Ho 1998, 10.1109/34.709601).
+    """
+
+    reads: Tensor
+    """1 for each variable that this member reads, (variables,)."""
 
     def __init__(self, config: OutcomePredictionConfig) -> None:
         super().__init__()
+        count = max(1, round(config.share * config.variables))
+        self.register_buffer("reads", (torch.randperm(config.variables) < count).float())
         sizes = config.variables, config.hidden_size
         self.recurrence: DecayingGRU | PlainRecurrence
         if config.architecture == "gru":
@@ -42,9 +51,12 @@ class Member(nn.Module):
 
     def forward(self, series: dict[str, Tensor], known: Tensor) -> Tensor:
         """Return logits (batch, labels) of a series and of the numbers that are known beside it, (batch, numbers)."""
-        states = self.recurrence(**series)
-        last = states[torch.arange(len(states), device=states.device), series["lengths"] - 1]
-        known = self.dropout(known)
+        lengths = series["lengths"]
+        read = {name: numbers * self.reads for name, numbers in series.items() if name != "lengths"}
+        states = self.recurrence(**read, lengths=lengths)
+        last = states[torch.arange(len(states), device=states.device), lengths - 1]
+        of_variables = self.reads.repeat(len(STATISTICS))
+        known = self.dropout(known * functional.pad(of_variables, (0, known.shape[1] - len(of_variables)), value=1.0))
         return self.answer(self.head(torch.cat([last, known], dim=-1))) + self.direct(known)
 
 

@@ -115,6 +115,20 @@ def test_the_answer_is_the_mean_of_the_members(architecture):
     assert not torch.allclose(alone[0], alone[1], atol=1e-3)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_member_reads_its_share_of_the_variables_and_nothing_of_the_others(architecture):
+    model, inputs = make(architecture, members=1, share=0.67), batch()
+    (unread,) = torch.nonzero(model.members[0].reads == 0)[:, 0].tolist()
+    with torch.inference_mode():
+        answers = model(**inputs).logits
+        for variable in range(3):
+            changed = {name: inputs[name].clone() for name in inputs}
+            changed["values"][..., variable] += 1.0
+            changed["elapsed"][..., variable] *= 2.0
+            changed["seen"][..., variable] = 1
+            assert torch.equal(model(**changed).logits, answers) == (variable == unread)
+
+
 def test_a_rare_outcome_is_rare_before_anything_is_learnt():
     model = make(frequencies=[0.02], members=4)
     with torch.inference_mode():
@@ -165,6 +179,7 @@ def test_unknown_outcomes_and_weights_are_heard_in_the_loss():
         ({"window_hours": 0.0}, "window_hours must be above 0"),
         ({"step_hours": -1.0}, "step_hours must be above 0"),
         ({"members": 0}, "members must be at least 1"),
+        ({"share": 0.0}, "share must be above 0"),
     ],
 )
 def test_a_config_that_cannot_be_is_refused(changes, said):
