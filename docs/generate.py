@@ -21,7 +21,9 @@ PUBLISHED = {
     "Islam 96.1 (RBC), 86.9 (WBC), 96.4 % (platelets)",
     "breast-ultrasound": "BreastMNIST, two classes of the same scans: ResNet-18 .901 AUC",
     "chest-xray-pneumonia": "ResNet-18 .944 AUC, .854 accuracy; AutoML .991, .946",
+    "diabetes-treatment": "none on these rows; on MIMIC-III, Jaccard: GAMENet .515, SafeDrug .521",
     "hippocampus-unet3d": "nnU-Net Dice .90, .89, five folds of the same cases; 2-D U-Nets .86 to .88",
+    "icu-mortality": "AUROC on other splits of set a: GRU-D .842, BRITS .850, mTAND .858",
     "nuclei-deeplab": "UNet++ IoU .843 at 96 pixels, other split",
     "nuclei-unet": "UNet++ IoU .843 at 96 pixels; StarDist AP50 .864; other splits",
     "promoter-gru": "DNABERT-2, 117 M parameters: MCC .694 on this test part",
@@ -109,6 +111,7 @@ PAGES = {
     ROOT / "docs/results.md": {
         "imaging models": partial(results_table, "imaging"), "imaging labels": partial(label_table, "imaging"),
         "genomics models": partial(results_table, "genomics"), "genomics labels": partial(label_table, "genomics"),
+        "ehr models": partial(results_table, "ehr"), "ehr labels": partial(label_table, "ehr"),
     },
 }  # fmt: skip
 """The generated tables of each page, by name."""

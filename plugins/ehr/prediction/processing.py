@@ -19,7 +19,7 @@ from medhub.results import Explanation, MultiLabelPrediction
 
 from ..events import BIRTH, VISIT_END, Record
 from ..features import HOUR, Series, series
-from ..patients import Patient, read_patient, several_patients
+from ..patients import Patient, is_row, read_patient, several_patients
 from ..rows import read_rows
 from ..scaling import Scaler
 from ..statics import Statics
@@ -106,12 +106,13 @@ class OutcomePredictionProcessor(Processor):
         """Read one patient: a file or folder of events, a FHIR Bundle, a table, a Record, or a row of a data set.
 
         To ask for an earlier moment than that behind the last event, give {"events": ..., "index": time}. Raises
-        InputError where the window before the index time holds nothing that the model knows.
+        InputError where the window before the index time holds nothing that the model knows. In a row it may, for which
+        codes are rare is not known before the training rows are.
         """
         sample = read_patient(raw, units=self.units)
         start = sample.index - np.timedelta64(timedelta(hours=self.window_hours))
         sample = replace(sample, record=sample.record.between(start, sample.index))
-        if not (self.scaler.find(self.marked(sample)) >= 0).any():
+        if not is_row(raw) and not self.knows(sample):
             raise InputError(
                 f"the {self.window_hours:g} hours before {sample.index} hold none of the {len(self.scaler.codes)} "
                 f"codes that the model knows, such as {self.scaler.codes[0]}; give a longer history, another index "
@@ -132,11 +133,18 @@ class OutcomePredictionProcessor(Processor):
             "statics": self.statics.vector(sample.record, sample.index),
         }
 
+    def knows(self, sample: Patient) -> bool:
+        """Whether any event of a patient is of a variable."""
+        return bool((self.scaler.find(self.marked(sample)) >= 0).any())
+
     def steps(self, sample: Patient) -> Series:
         """Return a sample's last steps; the very last is the index time itself, at which nothing is seen."""
+        if not self.knows(sample):
+            nowhere = np.zeros((1, len(self.scaler.codes)), np.float32)
+            return Series(values=nowhere, mask=nowhere, elapsed=nowhere, hours=np.zeros(1, np.float32))
         record = self.marked(sample)
         start = record.start
-        assert start is not None  # `read` found an event
+        assert start is not None  # there is an event
         width = timedelta(hours=self.step_hours) if self.step_hours else None
         found = series(record, self.scaler, start=start, end=sample.index, width=width)
         at_index = np.float32((sample.index - start) / np.timedelta64(1, "us") / HOUR)

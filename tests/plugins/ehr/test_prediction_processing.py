@@ -153,6 +153,19 @@ def test_a_window_that_holds_nothing_is_refused_with_the_cure():
         PROCESSOR.read(unknown)
 
 
+@pytest.mark.parametrize("architecture", OutcomePredictionConfig.ARCHITECTURES)
+def test_a_row_whose_codes_are_all_too_rare_is_told_from_what_does_not_change(architecture):
+    raw = dict(TABLE.rows[0]["input"])
+    raw["code"] = ["RARE" if time else code for time, code in zip(raw["time"], raw["code"], strict=True)]
+    features = PROCESSOR.features(PROCESSOR.read(raw))
+    assert not features["seen"].any()
+    known = PROCESSOR.features(PROCESSOR.read(TABLE.rows[1]["input"]))
+    generator = torch.Generator().manual_seed(0)
+    network = model(architecture)
+    for batch in (PROCESSOR.collate(PROCESSOR.stack([features, known]), each) for each in (None, generator)):
+        assert network(**batch).logits.isfinite().all()
+
+
 def test_several_patients_give_a_list_and_are_no_single_input():
     records = [*made_up_records(3, seed=5)]
     samples = PROCESSOR.inputs(records)
