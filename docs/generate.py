@@ -74,7 +74,7 @@ def results_table(area: str) -> str:
         outcome = json.loads((folder / "training.json").read_text(encoding="utf-8"))["outcome"]
         with safe_open(folder / "model.safetensors", framework="np") as weights:
             size = sum(math.prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118
-        metrics = registry.get(index[name]).metrics
+        metrics = report.defined
         figures = "<br>".join(f"{metric} {report.numbers[metric]}" for metric in metrics)
         baseline = "none"
         if report.difference:
@@ -96,7 +96,8 @@ def label_table(area: str) -> str:
     for name, folder in registry.zoo_models().items():
         report = Report.from_dict(json.loads((folder / "evaluation.json").read_text(encoding="utf-8")))
         if index[name].startswith(f"{area}/"):
-            for label, figures in (report.labels or {}).items():
+            labels = report.labels or {}
+            for label, figures in labels.items() if len(labels) > 1 else ():  # of one label all is said above
                 said = ", ".join(f"{metric} {_rounded(value)}" for metric, value in figures.items())
                 lines.append(f"| `{name}` | {label} | {said} |")
     return "\n".join(lines)
