@@ -10,7 +10,7 @@ float32 on the CPU with one thread. All else is each one's own: features, optimi
 training and validation rows are used; either keeps the epoch that validates best, so its AUROC is a little too good.
 
 - MedHub: `medhub.training` as `medhub train` has it, one network of the width of the others; and as it is by default,
-  eight narrow ones that answer together. A moment is a step (four a stay) of values, gaps and times.
+  twelve narrow ones that answer together. A moment is a step (four a stay) of values, gaps and times.
 - PyHealth: `create_sample_dataset` in memory, `RNN` with LSTM cells, `Trainer`, with their defaults. A stay is a step,
   the sum of its codes' embeddings: the "nested_sequence" of visits. It has no values beside codes, so one with a value
   becomes up to ten, by tenths of the training rows' values; sex, race and age band are codes of the last stay.
@@ -64,7 +64,7 @@ LONG = 24.0 * 366
 """Hours, longer than any history here: either contestant reads the whole of it."""
 PARTS = {"train": 1.0, "validation": 1 / 8}
 """Those that are used, and how many rows of each for every training row of a try."""
-MEDHUB, ENSEMBLE, PYHEALTH = "MedHub, one network", "MedHub's default, eight", "PyHealth"
+MEDHUB, ENSEMBLE, PYHEALTH = "MedHub, one network", "MedHub's default, twelve", "PyHealth"
 COLUMNS = ("contestant", "parameters", "rows to tensors, s", "training, s an epoch", "events/s", "times as quick",
            "inference, events/s", "times as quick", "in all, s", "busy", "peak memory, MB", "of it before", "best "
            "validation AUROC", "of epoch")  # fmt: skip
