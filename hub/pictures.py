@@ -105,7 +105,7 @@ def _bars(bars: Mapping[str, float]) -> Image.Image:
 def _fitted(picture: Image.Image) -> Image.Image:
     """Scale a picture into the inner width, and into a square of it; on white where it is transparent."""
     picture = picture.convert("RGBA")
-    scale = min(_inner() / picture.width, _inner() / picture.height)
+    scale = _inner() / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     # enlarged pixels stay visible as pixels: smoothing would show detail that the input does not have
     resample = Image.Resampling.NEAREST if scale >= 4 else Image.Resampling.LANCZOS

@@ -113,6 +113,10 @@ class Record:
         """Return the record of the events whose code begins with `prefix`."""
         return self.select(np.fromiter((code.startswith(prefix) for code in self.codes), bool, len(self)))
 
+    def without(self, *prefixes: str) -> Record:
+        """Return the record of the events whose code begins with none of `prefixes`."""
+        return self.select(np.fromiter((not code.startswith(prefixes) for code in self.codes), bool, len(self)))
+
     def before(self, time: Time) -> Record:
         """Return what was known before a moment: the events strictly before it, and the static ones."""
         return self.between(None, time)

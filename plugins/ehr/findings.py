@@ -34,6 +34,10 @@ class Findings:
             return ["nothing was changed or left out"]
         return [f"{count:>12,}  {reason}{self._where(reason)}" for reason, count in self.counts.items()]
 
+    def notes(self) -> tuple[str, ...]:
+        """Return a sentence a reason, without places, for a card."""
+        return tuple(f"{count:,} events: {reason}." for reason, count in self.counts.items())
+
     def as_dict(self) -> dict[str, Mapping[str, int | str]]:
         """Return the findings in JSON's types."""
         return {"counts": self.counts, "places": self.places}

@@ -109,9 +109,8 @@ def own_files(path: str | Path) -> Table:
     if path.is_file() and not path.stat().st_size:
         raise InputError(f"{path} is empty; give a file with the events of at least twenty patients")
     records = read_events(path)
-    notes = tuple(f"{count:,} events: {reason}." for reason, count in records.findings.counts.items())
     cohort = Cohort(index=at_end, observation=EVERYTHING, prediction=FUTURE)
-    return _table(records, cohort, label=lambda record: None, notes=notes, survival=False)
+    return _table(records, cohort, label=lambda record: None, notes=records.findings.notes(), survival=False)
 
 
 def synthetic(size: int = 64, seed: int = 0) -> Table:
@@ -142,7 +141,7 @@ def _table(
 ) -> Table:
     """Return a row a case; events whose code begins with one of `hidden` are no input."""
     cases, flow = build(records, cohort, label=lambda case: _labels(case, label, survival=survival))
-    cases = [replace(case, record=_without(case.record, hidden)) for case in cases]
+    cases = [replace(case, record=case.record.without(*hidden)) for case in cases]
     return Table(
         rows=make_rows(cases, labels=LABELS, split=split), label_names=GROUP_NAMES, dropped=flow.dropped, notes=notes
     )
@@ -156,12 +155,6 @@ def _labels(case: Case, label: Callable[[Record], str | None], *, survival: bool
     if survival and last is not None:
         found |= {"days": float((last - case.index) / DAYS), "died": float(death is not None)}
     return found
-
-
-def _without(record: Record, prefixes: tuple[str, ...]) -> Record:
-    if not prefixes:
-        return record
-    return record.select(np.fromiter((not code.startswith(prefixes) for code in record.codes), bool, len(record)))
 
 
 def _word(record: Record, prefix: str) -> str | None:

@@ -39,7 +39,7 @@ def draw_map(result: GroupPrediction) -> Image.Image:
     picture = Image.new("RGB", (WIDTH + 2 * MARGIN, height), "white")
     draw = ImageDraw.Draw(picture)
     low, span = _frame(result.regions, result.place)
-    colours = dict(zip(result.probabilities, COLOURS, strict=False))
+    colours = dict(zip(result.probabilities, COLOURS[: len(result.probabilities)], strict=True))
     draw.rectangle((*CORNER, CORNER[0] + MAP, CORNER[1] + MAP), outline=TRACK, width=2)
     for region in result.regions:
         _draw_rings(draw, region, low, span, colour=colours[region.name])

@@ -73,7 +73,9 @@ class GroupPrediction(Prediction):
         labels = [config.id2label[number] for number in range(len(placement.probabilities))]
         number = int(placement.probabilities.argmax())
         profiles = {
-            label: profile for label, profile in zip(labels, config.profiles or (), strict=False) if profile is not None
+            label: profile
+            for label, profile in zip(labels, config.profiles or [None] * len(labels), strict=True)
+            if profile is not None
         }
         place = None if config.plane is None else np.array(config.plane) @ placement.latent
         return cls(
@@ -85,7 +87,7 @@ class GroupPrediction(Prediction):
             place=None if place is None else (float(place[0]), float(place[1])),
             regions=tuple(
                 Region(name=label, middle=(r[0], r[1]), deviations=(r[2], r[3]), correlation=r[4])
-                for label, r in zip(labels, config.regions or (), strict=False)
+                for label, r in zip(labels, config.regions or [None] * len(labels), strict=True)
                 if r is not None
             ),
             changed=changed,

@@ -90,7 +90,7 @@ def load_readmission(paths: Mapping[str, Path]) -> Table:
     # what came of earlier stays is no input: it would rest on encounter_id being the order of time
     records = diabetes130.read_records(paths)
     cases, flow = build(records, cohort, label=_readmitted)
-    cases = [_without(case, "READMITTED/") for case in cases]
+    cases = [replace(case, record=case.record.without("READMITTED/")) for case in cases]
     return make_table(cases, [flow], labels=("readmitted within 30 days",), notes=diabetes130.ORIGIN.traps)
 
 
@@ -171,9 +171,3 @@ def _had(code: str) -> Callable[[Record, Time], bool]:
 def _discharged_to_die(record: Record, at: Time) -> bool:
     """Whether the stay that ends just before the index time ended in death or in a hospice."""
     return bool(np.isin(record.between(at - HOUR, at).codes, diabetes130.DEATH_OR_HOSPICE).any())
-
-
-def _without(case: Case, prefix: str) -> Case:
-    """Return a case whose record has no event with such a code."""
-    kept = np.fromiter((not code.startswith(prefix) for code in case.record.codes), bool, len(case.record))
-    return replace(case, record=case.record.select(kept))

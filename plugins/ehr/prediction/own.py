@@ -48,8 +48,7 @@ def own_files(path: str | Path) -> Table:
         prediction=Window(start=NOW, end=None),
     )  # fmt: skip
     cases, flow = build(records, cohort, label=lambda case: _answer(asked, case))
-    notes = tuple(f"{count:,} events: {reason}." for reason, count in records.findings.counts.items())
-    return make_table(cases, [flow], labels=names, notes=notes)
+    return make_table(cases, [flow], labels=names, notes=records.findings.notes())
 
 
 def _label_names(frame: pd.DataFrame) -> tuple[str, ...]:

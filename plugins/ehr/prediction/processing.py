@@ -112,7 +112,7 @@ class OutcomePredictionProcessor(Processor):
         sample = read_patient(raw, units=self.units)
         start = sample.index - np.timedelta64(timedelta(hours=self.window_hours))
         sample = replace(sample, record=sample.record.between(start, sample.index))
-        if not is_row(raw) and not self.knows(sample):
+        if not is_row(raw) and not self._knows(self.marked(sample)):
             raise InputError(
                 f"the {self.window_hours:g} hours before {sample.index} hold none of the {len(self.scaler.codes)} "
                 f"codes that the model knows, such as {self.scaler.codes[0]}; give a longer history, another index "
@@ -133,16 +133,12 @@ class OutcomePredictionProcessor(Processor):
             "statics": self.statics.vector(sample.record, sample.index),
         }
 
-    def knows(self, sample: Patient) -> bool:
-        """Whether any event of a patient is of a variable."""
-        return bool((self.scaler.find(self.marked(sample)) >= 0).any())
-
     def steps(self, sample: Patient) -> Series:
         """Return a sample's last steps; the very last is the index time itself, at which nothing is seen."""
-        if not self.knows(sample):
+        record = self.marked(sample)
+        if not self._knows(record):
             nowhere = np.zeros((1, len(self.scaler.codes)), np.float32)
             return Series(values=nowhere, mask=nowhere, elapsed=nowhere, hours=np.zeros(1, np.float32))
-        record = self.marked(sample)
         start = record.start
         assert start is not None  # there is an event
         width = timedelta(hours=self.step_hours) if self.step_hours else None
@@ -188,6 +184,10 @@ class OutcomePredictionProcessor(Processor):
         from .explanation import explain
 
         return explain(self, model, sample, label)
+
+    def _knows(self, record: Record) -> bool:
+        """Whether any event of a marked record is of a variable."""
+        return bool((self.scaler.find(record) >= 0).any())
 
     def marked(self, sample: Patient) -> Record:
         """Return a sample's timed events, in which codes that never have a value have the value 1."""

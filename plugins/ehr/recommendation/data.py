@@ -73,7 +73,7 @@ def own_files(path: str | Path) -> Table:
             f"{path}: no patient has a drug in a second visit; the codes of drugs begin with {', '.join(TREATMENTS)}: "
             "call your own DRUG/<name>"
         )
-    return make_table(cases, flow, notes=[f"{count:,} events: {why}." for why, count in table.findings.counts.items()])
+    return make_table(cases, flow, notes=table.findings.notes())
 
 
 def synthetic(size: int = 64, seed: int = 0) -> Table:
