@@ -11,15 +11,14 @@ from medhub.errors import InputError
 from .results import GroupPrediction
 
 # fmt: off
+NAMES = ("temperature", "heart rate", "respiratory rate", "mean blood pressure", "white blood cells", "creatinine",
+         "bilirubin", "albumin", "PaO2 to FiO2", "sodium", "coma score", "comorbidities", "diabetes", "dementia")
 PATIENTS = {
-    "septic":    {"temp": 39.4, "hrt": 128, "resp": 32, "meanbp": 58, "wblc": 21.5, "crea": 2.9, "bili": 1.1,
-                  "alb": 2.3, "pafi": 160, "sod": 134, "scoma": 26, "num.co": 1, "diabetes": 0, "dementia": 0},
-    "stable":    {"temp": 36.6, "hrt": 78, "resp": 20, "meanbp": 92, "wblc": 8.1, "crea": 1.0, "bili": 0.6,
-                  "alb": 3.6, "pafi": 330, "sod": 139, "scoma": 0, "num.co": 2, "diabetes": 0, "dementia": 0},
-    "diabetic":  {"temp": 36.8, "hrt": 86, "resp": 22, "meanbp": 96, "wblc": 9.0, "crea": 1.6, "bili": 0.5,
-                  "alb": 3.2, "pafi": 290, "sod": 138, "scoma": 0, "num.co": 4, "diabetes": 1, "dementia": 0},
+    "septic":   (39.4, 128, 32, 58, 21.5, 2.9, 1.1, 2.3, 160, 134, 26, 1, 0, 0),
+    "stable":   (36.6,  78, 20, 92,  8.1, 1.0, 0.6, 3.6, 330, 139,  0, 2, 0, 0),
+    "diabetic": (36.8,  86, 22, 96,  9.0, 1.6, 0.5, 3.2, 290, 138,  0, 4, 1, 0),
 }
-LABS = {"crea": ("LOINC/2160-0", "mg/dL"), "alb": ("LOINC/1751-7", "g/dL")}
+LABS = {"creatinine": ("LOINC/2160-0", "mg/dL"), "albumin": ("LOINC/1751-7", "g/dL")}
 # fmt: on
 """Three invented patients of the kind that SUPPORT2 describes.
 
@@ -48,7 +47,7 @@ def examples() -> list[list[Any]]:
     rows = []
     for name, values in PATIENTS.items():
         path = folder / f"{name}.csv"
-        path.write_text(_made_up(name, values), encoding="utf-8")
+        path.write_text(_made_up(name, dict(zip(NAMES, values, strict=True))), encoding="utf-8")
         rows.append([str(path)])
     return rows
 

@@ -71,12 +71,16 @@ PBC_VALUES: dict[str, str | None] = {
     "platelets": "10*3/uL", "prothrombin": "s", "histologic": None, "ascites": None, "hepatomegaly": None,
     "spiders": None,
 }  # fmt: skip
-SUPPORT_VALUES: dict[str, str | None] = {
-    "num.co": None, "scoma": None, "hday": "d", "diabetes": None, "dementia": None, "meanbp": "mm[Hg]",
-    "wblc": "10*3/uL", "hrt": "/min", "resp": "/min", "temp": "Cel", "pafi": "mm[Hg]", "alb": "g/dL", "bili": "mg/dL",
-    "crea": "mg/dL", "sod": "mmol/L", "ph": None, "glucose": "mg/dL", "bun": "mg/dL", "urine": "mL", "adlp": None,
-    "adls": None, "edu": "a",
+SUPPORT_VALUES: dict[str, tuple[str, str | None]] = {
+    "num.co": ("comorbidities", None), "scoma": ("coma score", None), "hday": ("days in hospital before", "d"),
+    "diabetes": ("diabetes", None), "dementia": ("dementia", None), "meanbp": ("mean blood pressure", "mm[Hg]"),
+    "wblc": ("white blood cells", "10*3/uL"), "hrt": ("heart rate", "/min"), "resp": ("respiratory rate", "/min"),
+    "temp": ("temperature", "Cel"), "pafi": ("PaO2 to FiO2", "mm[Hg]"), "alb": ("albumin", "g/dL"),
+    "bili": ("bilirubin", "mg/dL"), "crea": ("creatinine", "mg/dL"), "sod": ("sodium", "mmol/L"), "ph": ("pH", None),
+    "glucose": ("glucose", "mg/dL"), "bun": ("urea nitrogen", "mg/dL"), "urine": ("urine", "mL"),
+    "adlp": ("ADL said by patient", None), "adls": ("ADL said by surrogate", None), "edu": ("education", "a"),
 }  # fmt: skip
+"""Columns, what they are called here (hbiostat.org/data's description, in few words) and their units."""
 
 
 def read_pbc(paths: Mapping[str, Path]) -> EventTable:
@@ -147,7 +151,11 @@ def read_support(paths: Mapping[str, Path]) -> EventTable:
             marks(frame, BIRTH, time="birth"),
             marks(frame, f"{VISIT}inpatient"),
             words(frame, ["dzgroup", "ca"], prefix="SUPPORT"),
-            values(frame, SUPPORT_VALUES, prefix="SUPPORT"),
+            values(
+                frame.rename(columns={column: name for column, (name, _) in SUPPORT_VALUES.items()}),
+                dict(SUPPORT_VALUES.values()),
+                prefix="SUPPORT",
+            ),
             values(frame, ["DIED_IN_HOSPITAL"], prefix="OUTCOME", time="left"),
             marks(frame[frame["death"] == 1], DEATH, time="ended"),
             marks(frame, FOLLOW_UP_END, time="ended"),
