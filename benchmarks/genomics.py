@@ -43,9 +43,9 @@ from medhub.data.batching import BUCKET_BATCHES
 from medhub.modeling import MedModel
 from medhub.plugins.genomics.alignment.dynamic_programme import align
 from medhub.plugins.genomics.alignment.model import most_expected
-from medhub.plugins.genomics.alphabets import PROTEIN
 from medhub.predictor import Predictor
 from medhub.recipe import Recipe, make_config
+from medhub.sequences.alphabets import PROTEIN
 
 PAIRS, LENGTH = 64, 300
 BATCH = 32

@@ -53,7 +53,9 @@ def from_pretrained(
         model=str(name), task=task.id, weights_sha256=weights, processor_sha256=processor.sha256,
         plugin=place.distribution, version=place.version,
     )  # fmt: skip
-    return Predictor(task, model, processor, provenance=provenance, device=device)
+    # a task whose models do more than predict has a predictor of its own
+    kind = task.module("predictor").PREDICTOR if task.has_module("predictor") else Predictor
+    return kind(task, model, processor, provenance=provenance, device=device)
 
 
 class Predictor:
@@ -150,10 +152,10 @@ class Predictor:
         batch = self.processor.collate(self.processor.stack([features for _, features in samples]))
         with torch.inference_mode():
             outputs = self.model(**{name: tensor.to(self.model.device) for name, tensor in batch.items()})
-        config = self.model.config
+        parsed = [sample for sample, _ in samples]
         results = []
-        for (sample, _), scores in zip(samples, self.processor.scores(outputs, config), strict=True):
-            result = replace(self.processor.result(sample, scores, config), provenance=self.provenance)
+        for sample, found in zip(parsed, self.processor.results(parsed, outputs, self.model.config), strict=True):
+            result = replace(found, provenance=self.provenance)
             if explain:
                 explanation = self.processor.explain(self.model, sample, _top_label(result))
                 result = replace(result, explanation=explanation)

@@ -28,6 +28,7 @@ from medhub.results import ClassPrediction, Explanation, MultiLabelPrediction, P
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from medhub.metrics import Metric
     from medhub.modeling import MedConfig, MedModel
 
 PROCESSOR_FILE = "processor.json"
@@ -102,6 +103,10 @@ class Processor(ABC):
         """Return what metrics compare scores with, first axis the row, from the columns that `targets` made."""
         return as_rows(columns["labels"])
 
+    def metric(self, metric: Metric) -> Metric:
+        """Return a metric with what it must know of the training rows, such as how much each label tells."""
+        return metric
+
     def calibrate(self, scores: NDArray, truths: NDArray, config: MedConfig) -> str | None:
         """Set in `config` what makes scores of the validation rows mean what they say, and say it for the card.
 
@@ -139,6 +144,11 @@ class Processor(ABC):
             input=self.describe(sample), label=names[int(np.argmax(scores))], probabilities=probabilities,
             possible=possible,
         )  # fmt: skip
+
+    def results(self, samples: Sequence[Any], outputs: ModelOutput, config: MedConfig) -> list[Prediction]:
+        """Return the typed results of a batch; a task that tells more of the outputs than their scores extends this."""
+        pairs = zip(samples, self.scores(outputs, config), strict=True)
+        return [self.result(sample, scores, config) for sample, scores in pairs]
 
     @abstractmethod
     def explain(self, model: MedModel, sample: Any, label: str) -> Explanation:

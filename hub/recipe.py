@@ -128,7 +128,7 @@ def run(
     parts = {name: prepare(getattr(splits, name), processor) for name in ("train", "validation")}
 
     settings = make_settings(task, recipe, architecture=config.architecture)
-    metric = task.metric(task.metrics[0])
+    metric = processor.metric(task.metric(task.metrics[0]))
     torch.manual_seed(recipe.seed)
     model = task.model_class(config)
     if recipe.start is not None:

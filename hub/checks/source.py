@@ -22,7 +22,7 @@ OTHER_SECTIONS = ("Intended use", "Limits")
 
 OPEN_TO_PLUGINS = frozenset(
     ("auto", "calibration", "data", "errors", "explain", "metrics", "modeling", "pictures", "predictor", "processing",
-     "recurrent", "registry", "results")
+     "recurrent", "registry", "results", "sequences")
 )  # fmt: skip
 """The parts of medhub that a plugin may import: all that stand on lower floors."""
 

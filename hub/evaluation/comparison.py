@@ -51,7 +51,7 @@ def evaluate(
     all_scores = {network: scores}
     if baselines:
         all_scores |= score_baselines(task, splits, processor, like=scores, seed=seed)
-    metrics = [task.metric(name) for name in task.metrics]
+    metrics = [processor.metric(task.metric(name)) for name in task.metrics]
     groups = splits.test["group"]
     examples = {name: prepare_examples(metrics, each, targets) for name, each in all_scores.items()}
     values = {

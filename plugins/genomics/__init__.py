@@ -1,1 +1,1 @@
-"""The genomics tasks, and what they share: alphabets and FASTA."""
+"""The genomics tasks, and what they share: a network that reads sequences, and the proteins of FLIP."""

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medhub.recurrent import RecurrentEncoder
-
-from .alphabets import Alphabet
+from medhub.sequences.alphabets import Alphabet
 
 
 class SequenceReader(nn.Module):

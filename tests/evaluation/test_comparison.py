@@ -41,6 +41,15 @@ def test_network_and_baselines_are_measured_on_the_same_test_rows(
     assert report.groups == len(set(splits.test["group"]))
 
 
+def test_metrics_are_taken_with_what_the_processor_knows(
+    task: Task, network: Network, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, processor = network
+    monkeypatch.setattr(processor, "metric", lambda metric: replace(metric, prepare=None, reduce=lambda *_: 0.25))
+    report = evaluate(task, model, processor, splits, bootstrap=5, command="medhub evaluate runs/rhythm")
+    assert {number.value for numbers in report.models.values() for number in numbers.values()} == {0.25}
+
+
 def test_the_same_seed_gives_the_same_report(report: Report, task: Task, network: Network, splits: Splits) -> None:
     model, processor = network
     again = evaluate(task, model, processor, splits, bootstrap=50, seed=3, command=report.command)

@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Self
 
 from medhub.errors import ConfigError, suggest
 from medhub.modeling import MedConfig
-
-from ..alphabets import ALPHABETS
+from medhub.sequences.alphabets import ALPHABETS
 
 MODES = ("global", "local")
 DECODINGS = ("expected-accuracy", "viterbi")

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from medhub.data import File, Source, Table
+from medhub.sequences.alphabets import DNA, PROTEIN
+from medhub.sequences.fasta import Record, iterate_fasta, read_fasta
 
 from .. import flip
-from ..alphabets import DNA, PROTEIN
-from ..fasta import Record, iterate_fasta, read_fasta
 from .own import own_files
 from .rows import LABEL_NAMES, as_record, bare_sequence, rows_of, spread_over_identity
 from .substitution import SUBSTITUTIONS

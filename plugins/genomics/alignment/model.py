@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
 from medhub.modeling import MedModel
+from medhub.sequences.alphabets import ALPHABETS
 
-from ..alphabets import ALPHABETS
 from ..reader import SequenceReader
 from .config import SequenceAlignmentConfig
 from .dynamic_programme import Alignment, Gaps, align, constrain

@@ -7,10 +7,10 @@ from typing import Any
 
 from medhub.data import Table
 from medhub.errors import InputError, LabelError
+from medhub.sequences.alphabets import ALPHABETS, GAPS, guess
+from medhub.sequences.fasta import SUFFIXES, Record, read_fasta
+from medhub.sequences.rows import read_csv
 
-from ..alphabets import ALPHABETS, GAPS, guess
-from ..fasta import SUFFIXES, Record, read_fasta
-from ..rows import read_csv
 from .rows import LABEL_NAMES, as_record, rows_of, spread_over_identity
 
 PAIRS = 30

@@ -16,8 +16,8 @@ from transformers.utils import ModelOutput
 
 from medhub.processing import Columns, Processor, as_rows
 from medhub.results import Explanation
+from medhub.sequences.alphabets import ALPHABETS, Alphabet
 
-from ..alphabets import ALPHABETS, Alphabet
 from .calibration import calibrated, fit_calibration
 from .config import SequenceAlignmentConfig
 from .explanation import dot_plot

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from medhub.errors import InputError
-
-from ..alphabets import Alphabet
-from ..fasta import Record, is_file, read_fasta
+from medhub.sequences.alphabets import Alphabet
+from medhub.sequences.fasta import Record, is_file, read_fasta
 
 SIDES = ("first", "second")
 MOST_CELLS = 2**25

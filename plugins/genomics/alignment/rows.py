@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, List, Value
 
-from ..fasta import Record
-from ..rows import make_rows
+from medhub.sequences.fasta import Record
+from medhub.sequences.rows import make_rows
+
 from .pairing import known_pairs
 
 LABELS = List(List(Value("int64")))

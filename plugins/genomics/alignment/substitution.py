@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..alphabets import DNA, PROTEIN, Alphabet
+from medhub.sequences.alphabets import DNA, PROTEIN, Alphabet
 
 _BLOSUM62 = """
  4 -1 -2 -2  0 -1 -1  0 -2 -1 -1 -1 -1 -2 -1  1  0 -3 -2  0  0

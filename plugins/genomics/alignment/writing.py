@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ..fasta import Record, write_fasta
+from medhub.sequences.fasta import Record, write_fasta
+
 from .pairing import GAP
 from .substitution import SUBSTITUTIONS
 

@@ -13,9 +13,9 @@ import numpy as np
 from datasets import Value
 
 from medhub.data import File, Source, Table
+from medhub.sequences.alphabets import DNA
+from medhub.sequences.rows import make_rows
 
-from ..alphabets import DNA
-from ..rows import make_rows
 from . import gue
 from .grouping import families, sequence_group
 from .own import own_files

@@ -14,9 +14,8 @@ from medhub.errors import InputError, suggest
 from medhub.explain import integrated_gradients
 from medhub.modeling import MedModel
 from medhub.results import Explanation
-
-from ..alphabets import Alphabet
-from ..pictures import logo, logo_lines, single_letters
+from medhub.sequences.alphabets import Alphabet
+from medhub.sequences.pictures import logo, logo_lines, single_letters
 
 if TYPE_CHECKING:
     from .processing import SequenceClassificationProcessor

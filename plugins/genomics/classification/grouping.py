@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from ..alphabets import DNA, alphabet_of
+from medhub.sequences.alphabets import DNA, alphabet_of
 
 SHARED = 16
 """Letters in a row that two sequences share by descent and hardly ever by chance: one in four billion."""

@@ -13,8 +13,8 @@ from typing import Any
 from datasets import Value
 
 from medhub.data import File, Source, Table
+from medhub.sequences.rows import make_rows
 
-from ..rows import make_rows
 from .grouping import sequence_group
 
 PARTS = {"test": "test", "validation": "dev", "train": "train"}

@@ -10,10 +10,10 @@ from datasets import Value
 
 from medhub.data import Table
 from medhub.errors import InputError, LabelError, suggest
+from medhub.sequences.alphabets import alphabet_of
+from medhub.sequences.fasta import SUFFIXES, is_file, read_fasta
+from medhub.sequences.rows import make_rows, read_csv
 
-from ..alphabets import alphabet_of
-from ..fasta import SUFFIXES, is_file, read_fasta
-from ..rows import make_rows, read_csv
 from .grouping import sequence_group
 
 COLUMNS = ("sequence", "label")

@@ -17,9 +17,9 @@ from medhub.errors import InputError
 from medhub.modeling import MedConfig, MedModel
 from medhub.processing import Columns, Processor, as_rows
 from medhub.results import Explanation, Prediction
+from medhub.sequences.alphabets import ALPHABETS, DNA, Alphabet, alphabet_of
+from medhub.sequences.fasta import Record, as_records
 
-from ..alphabets import ALPHABETS, DNA, Alphabet, alphabet_of
-from ..fasta import Record, as_records
 from .config import SequenceClassificationConfig
 from .results import VariantPrediction
 from .variants import Variant, is_vcf, read_variants

@@ -13,9 +13,8 @@ from typing import Any, TextIO
 from urllib.parse import unquote
 
 from medhub.errors import InputError, suggest
-
-from ..alphabets import DNA
-from ..fasta import iterate_fasta
+from medhub.sequences.alphabets import DNA
+from medhub.sequences.fasta import iterate_fasta
 
 SUFFIXES = (".vcf", ".vcf.gz", ".vcf.bgz")
 """Endings of the names of VCF files."""

@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Self
 
 from medhub.errors import ConfigError, suggest
 from medhub.modeling import MedConfig
-
-from ..alphabets import ALPHABETS, Alphabet
+from medhub.sequences.alphabets import ALPHABETS, Alphabet
 
 # An average over the last two epochs stands for an ensemble; bfloat16 halves the time, on CPUs that know it too.
 TRAINING: dict[str, dict[str, Any]] = {

@@ -15,11 +15,11 @@ import numpy as np
 
 from medhub.data import File, Source, Table
 from medhub.errors import DataError
+from medhub.sequences.alphabets import PROTEIN
+from medhub.sequences.fasta import Record, iterate_fasta
+from medhub.sequences.rows import make_rows
 
 from .. import flip
-from ..alphabets import PROTEIN
-from ..fasta import Record, iterate_fasta
-from ..rows import make_rows
 from .own import own_files
 from .rows import LABELS, as_labels, next_letters
 

@@ -12,9 +12,8 @@ from transformers.utils import ModelOutput
 
 from medhub.explain import integrated_gradients
 from medhub.results import Explanation
-
-from ..fasta import Record
-from ..pictures import logo, single_letters
+from medhub.sequences.fasta import Record
+from medhub.sequences.pictures import logo, single_letters
 
 if TYPE_CHECKING:
     from medhub.modeling import MedModel

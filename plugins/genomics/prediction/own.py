@@ -8,10 +8,10 @@ from pathlib import Path
 
 from medhub.data import Table
 from medhub.errors import InputError, LabelError, suggest
+from medhub.sequences.alphabets import alphabet_of
+from medhub.sequences.fasta import SUFFIXES, Record, is_file, read_fasta
+from medhub.sequences.rows import Line, make_rows, read_csv
 
-from ..alphabets import alphabet_of
-from ..fasta import SUFFIXES, Record, is_file, read_fasta
-from ..rows import Line, make_rows, read_csv
 from .rows import LABELS, as_labels, check_lengths, next_letters
 
 MOST_LABELS = 32

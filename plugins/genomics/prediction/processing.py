@@ -20,9 +20,9 @@ from medhub.errors import ConfigError, InputError
 from medhub.metrics import METRICS
 from medhub.processing import Columns, Processor, as_rows
 from medhub.results import Explanation, Prediction
+from medhub.sequences.alphabets import ALPHABETS, Alphabet, alphabet_of
+from medhub.sequences.fasta import Record, as_records
 
-from ..alphabets import ALPHABETS, Alphabet, alphabet_of
-from ..fasta import Record, as_records
 from .config import SequencePredictionConfig
 from .model import IGNORED
 

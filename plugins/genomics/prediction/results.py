@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from medhub.pictures import percentage
 from medhub.results import Prediction
+from medhub.sequences.fasta import Record, write_fasta
 
-from ..fasta import Record, write_fasta
 from .segments import runs
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datasets import List, Value
 
 from medhub.errors import LabelError
+from medhub.sequences.alphabets import Alphabet
 
-from ..alphabets import Alphabet
 from .model import IGNORED
 
 LABELS = List(Value("int16"))

@@ -14,8 +14,8 @@ from medhub.plugins.genomics.alignment.data import DATASETS, RELATED, own_files,
 from medhub.plugins.genomics.alignment.pairing import gapped, known_pairs, partners_of
 from medhub.plugins.genomics.alignment.reading import read_pair, spread_pairs
 from medhub.plugins.genomics.alignment.rows import spread_over_identity
-from medhub.plugins.genomics.alphabets import DNA, PROTEIN
-from medhub.plugins.genomics.fasta import Record
+from medhub.sequences.alphabets import DNA, PROTEIN
+from medhub.sequences.fasta import Record
 
 PAIR = ">one\nMKVLEERRK\n>other\nMRVLERK\n"
 

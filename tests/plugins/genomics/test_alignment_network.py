@@ -20,8 +20,8 @@ from medhub.plugins.genomics.alignment.model import SequenceAlignmentModel
 from medhub.plugins.genomics.alignment.pairing import Pairing
 from medhub.plugins.genomics.alignment.processing import SequenceAlignmentProcessor
 from medhub.plugins.genomics.alignment.substitution import SUBSTITUTIONS
-from medhub.plugins.genomics.fasta import read_fasta
 from medhub.processing import as_rows
+from medhub.sequences.fasta import read_fasta
 
 ROWS = synthetic(16).rows
 GENES = {"first": "ACGTTGCATGCCGATCGATCGGATCCATTA", "second": "ACGTTGCAGCCGTTCGATCGGTTTATCCATAA"}

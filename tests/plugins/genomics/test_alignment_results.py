@@ -22,8 +22,8 @@ from medhub.plugins.genomics.alignment.processing import SequenceAlignmentProces
 from medhub.plugins.genomics.alignment.reading import SequencePair
 from medhub.plugins.genomics.alignment.results import AlignmentPrediction
 from medhub.plugins.genomics.alignment.writing import text
-from medhub.plugins.genomics.fasta import Record
 from medhub.predictor import Predictor
+from medhub.sequences.fasta import Record
 
 PAIR = SequencePair(first=Record(name="one", sequence="MKVLEERRK"), second=Record(name="other", sequence="AMRVLERKWW"))
 COLUMNS = {0: 1, 1: 2, 2: 3, 3: 4, 4: 5, 6: 6, 8: 7}

@@ -10,10 +10,10 @@ import pytest
 import medhub
 from medhub.data import load_data
 from medhub.errors import InputError, LabelError, MedHubError
-from medhub.plugins.genomics.alphabets import DNA
 from medhub.plugins.genomics.classification.data import DATASETS, load_splice, own_files, synthetic
 from medhub.plugins.genomics.classification.grouping import SHARED, families, sequence_group
 from medhub.plugins.genomics.classification.gue import load_gue
+from medhub.sequences.alphabets import DNA
 
 A, B, C, D = "ACGTACGGTT", "GGGTTTACCA", "TTATAAAGCC", "CAGCAGCAGC"
 

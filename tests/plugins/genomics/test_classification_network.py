@@ -12,10 +12,10 @@ import medhub
 import medhub.auto
 from medhub.errors import ConfigError
 from medhub.modeling import MedModel
-from medhub.plugins.genomics.alphabets import DNA
 from medhub.plugins.genomics.classification import model as model_module
 from medhub.plugins.genomics.classification.config import OVERLAP, TRAINING, SequenceClassificationConfig
 from medhub.plugins.genomics.classification.model import SequenceClassificationModel, Words
+from medhub.sequences.alphabets import DNA
 
 Config = SequenceClassificationConfig
 

@@ -11,7 +11,6 @@ import torch
 
 import medhub
 from medhub.errors import InputError
-from medhub.plugins.genomics.alphabets import DNA
 from medhub.plugins.genomics.classification import demo, explanation
 from medhub.plugins.genomics.classification.config import SequenceClassificationConfig
 from medhub.plugins.genomics.classification.data import MOTIF, synthetic
@@ -19,9 +18,10 @@ from medhub.plugins.genomics.classification.explanation import log_odds, mutate
 from medhub.plugins.genomics.classification.metrics import recall
 from medhub.plugins.genomics.classification.model import SequenceClassificationModel, VariantOutput
 from medhub.plugins.genomics.classification.processing import SequenceClassificationProcessor
-from medhub.plugins.genomics.fasta import Record
 from medhub.predictor import Predictor
 from medhub.results import ClassPrediction
+from medhub.sequences.alphabets import DNA
+from medhub.sequences.fasta import Record
 
 LABELS = {0: "other", 1: "promoter"}
 SEQUENCE = "GGGCATATAAAGTCAGGGCAGAGCCATCTAACG"

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medhub.errors import ConfigError
-from medhub.plugins.genomics.alphabets import DNA
 from medhub.plugins.genomics.prediction import model as network
 from medhub.plugins.genomics.prediction.config import CONTEXT, SequencePredictionConfig
 from medhub.plugins.genomics.prediction.model import IGNORED, SequencePredictionModel
 from medhub.plugins.genomics.prediction.windows import cut_windows, share_out
+from medhub.sequences.alphabets import DNA
 
 ARCHITECTURES = SequencePredictionConfig.ARCHITECTURES
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from medhub.errors import ConfigError, InputError
-from medhub.plugins.genomics.fasta import Record, read_fasta
 from medhub.plugins.genomics.prediction import demo, explanation
 from medhub.plugins.genomics.prediction.config import SequencePredictionConfig
 from medhub.plugins.genomics.prediction.data import synthetic
@@ -20,10 +19,11 @@ from medhub.plugins.genomics.prediction.processing import SequencePredictionProc
 from medhub.plugins.genomics.prediction.results import LabelledSequence, SequenceLikelihood
 from medhub.plugins.genomics.prediction.rows import LABELS, next_letters
 from medhub.plugins.genomics.prediction.track import LINE, MOST_LINES, draw_track
-from medhub.plugins.genomics.rows import make_rows
 from medhub.predictor import Predictor
 from medhub.processing import as_rows
 from medhub.registry import get
+from medhub.sequences.fasta import Record, read_fasta
+from medhub.sequences.rows import make_rows
 
 
 def predictor(objective: str = "labels", **changes) -> Predictor:

@@ -8,7 +8,7 @@ import pytest
 from datasets import List, Value
 
 from medhub.errors import InputError
-from medhub.plugins.genomics.rows import make_rows, read_csv
+from medhub.sequences.rows import make_rows, read_csv
 
 
 def test_rows_keep_the_split_where_there_is_one():

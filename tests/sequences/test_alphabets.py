@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medhub.errors import InputError
-from medhub.plugins.genomics.alphabets import ALPHABETS, DNA, PROTEIN, alphabet_of, guess
+from medhub.sequences.alphabets import ALPHABETS, DNA, PROTEIN, alphabet_of, guess
 
 
 @pytest.mark.parametrize("alphabet", ALPHABETS.values(), ids=lambda alphabet: alphabet.name)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medhub.plugins.genomics.alphabets import DNA, PROTEIN
-from medhub.plugins.genomics.pictures import (
+from medhub.sequences.alphabets import DNA, PROTEIN
+from medhub.sequences.pictures import (
     AMINO_ACID_COLOURS,
     COLUMN,
     HEIGHT,

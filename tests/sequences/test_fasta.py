@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medhub.errors import InputError
-from medhub.plugins.genomics.alphabets import DNA, PROTEIN
-from medhub.plugins.genomics.fasta import Record, as_records, is_file, iterate_fasta, read_fasta, write_fasta
+from medhub.sequences.alphabets import DNA, PROTEIN
+from medhub.sequences.fasta import Record, as_records, is_file, iterate_fasta, read_fasta, write_fasta
 
 TEXT = ">p1 first protein\nMKVL\nEEAR\n\n>p2\nwqqp*\n"
 RECORDS = [

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
 from medhub.errors import InputError
-from medhub.plugins.genomics.alphabets import Alphabet
+from medhub.sequences.alphabets import Alphabet
 
 SUFFIXES = (".fasta", ".fa", ".fna", ".faa", ".ffn", ".frn", ".afa", ".mfa")
 """Endings of the names of FASTA files, each also with .gz or .bgz behind it."""
@@ -65,10 +65,10 @@ def iterate_fasta(source: str | Path, *, alphabet: Alphabet | None, gaps: bool =
         raise InputError(f"{title} holds no sequence; a FASTA record is a line '>name' and lines of letters")
 
 
-def as_records(raw: Any, *, alphabet: Alphabet) -> list[Record]:
+def as_records(raw: Any, *, alphabet: Alphabet | None) -> list[Record]:
     """Return the sequences that a raw input holds: a source of `read_fasta`, a Record, or Biopython's SeqRecord.
 
-    Raises InputError for anything else, and for letters that are none of the alphabet's.
+    Raises InputError for anything else, and for letters that are none of the alphabet's; None takes any text.
     """
     if isinstance(raw, str | Path):
         return read_fasta(raw, alphabet=alphabet)
@@ -78,7 +78,8 @@ def as_records(raw: Any, *, alphabet: Alphabet) -> list[Record]:
         raise InputError(f"{type(raw).__name__} is no sequence; give its letters, FASTA text or a FASTA file's path")
     if not raw.sequence:
         raise InputError(f"record {raw.name!r} is empty; give its sequence")
-    alphabet.check(raw.sequence, name=raw.name, line=raw.line)
+    if alphabet is not None:
+        alphabet.check(raw.sequence, name=raw.name, line=raw.line)
     return [raw]
 
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from medhub.pictures import GREY, INK
-
-from .alphabets import DNA, Alphabet
+from medhub.sequences.alphabets import DNA, Alphabet
 
 COLUMN, HEIGHT = 16, 120  # of a letter's column and of a line of letters, in pixels
 RULER, MARGIN, GAP = 26, 72, 14  # beneath a line, left of it, and between two lines

@@ -1,0 +1,1 @@
+"""Sequences of nucleotides and of amino acids: their alphabets, FASTA, rows of tables, and logos."""
