@@ -54,10 +54,11 @@ def ask(url: str, *values: Any) -> tuple[str, Any]:
 
 def test_the_demo_predicts_explains_and_refuses(url: str) -> None:
     assert url.startswith("http://127.0.0.1:")
-    kind, (said, label, read_as, caption, picture, record) = ask(url, "OC(=O)c1ccccc1OC(C)=O")
+    kind, (said, label, table, read_as, caption, picture, record) = ask(url, "OC(=O)c1ccccc1OC(C)=O")
     assert kind == "complete"
     assert read_as == "CC(=O)Oc1ccccc1C(=O)O"
     assert {item["label"] for item in label["confidences"]} == set(record["probabilities"])
+    assert [row[0] for row in table["data"]] == [*record["spread"]]
     assert said.startswith("## ")
     assert "spoke for" in caption
     assert picture["url"].startswith(url)

@@ -62,11 +62,7 @@ def test_a_bad_input_is_named_with_its_place(folder: Path) -> None:
 def test_the_rest_is_predicted_when_asked_for(folder: Path) -> None:
     results = [*medhub.from_pretrained(folder).predict_each(["CCO", "not a molecule", "CC"], batch_size=2)]
     assert isinstance(results[1], InputError)
-    assert [type(result).__name__ for result in results] == [
-        "MultiLabelPrediction",
-        "InputError",
-        "MultiLabelPrediction",
-    ]
+    assert [type(result).__name__ for result in results] == ["ToxicityPrediction", "InputError", "ToxicityPrediction"]
 
 
 def test_an_explanation_comes_on_demand(folder: Path) -> None:

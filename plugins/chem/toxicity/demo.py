@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from medhub.results import MultiLabelPrediction
+from medhub.pictures import percentage
+
+from .results import ToxicityPrediction
 
 EXAMPLES = {
     "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
@@ -14,6 +16,8 @@ EXAMPLES = {
     "benzo[a]pyrene": "c1ccc2c(c1)cc1ccc3cccc4ccc2c1c34",
 }
 """A painkiller, a plastic's building block, a hormone, an anti-androgen that harms the liver, a carcinogen of smoke."""
+
+COLUMNS = ["toxicity", "probability", "spread of the members", "decision"]
 
 
 def inputs() -> list[Any]:
@@ -39,10 +43,16 @@ def outputs() -> list[Any]:
 
     return [
         gradio.Label(label="Probability of each toxicity", num_top_classes=12, show_heading=False),
+        gradio.Dataframe(label="With what the members differ by", headers=COLUMNS, interactive=False),
         gradio.Textbox(label="Read as", info="largest organic part, uncharged", interactive=False),
     ]
 
 
-def draw(result: MultiLabelPrediction) -> list[Any]:
+def draw(result: ToxicityPrediction) -> list[Any]:
     """Return the values of the output components."""
-    return [result.probabilities, result.input]
+    decisions = result.decisions or {}
+    rows = [
+        [name, percentage(probability), f"± {percentage(result.spread[name])}", decisions.get(name, "")]
+        for name, probability in result.probabilities.items()
+    ]
+    return [result.probabilities, rows, result.input]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -12,29 +11,24 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers.utils import ModelOutput
 
-from medhub.explain import integrated_gradients
-from medhub.plugins.chem.drawing import draw_atoms
 from medhub.plugins.chem.files import is_molecule_file, read_records
-from medhub.plugins.chem.molecules import Spelling, atom_names, canonical_smiles, read_molecule, spellings
+from medhub.plugins.chem.molecules import canonical_smiles, read_molecule, spellings
 from medhub.processing import Columns, Processor
-from medhub.results import Explanation
+from medhub.results import Explanation, MultiLabelPrediction, Prediction
 
 from .descriptors import compute_descriptors, descriptor_names
+from .graph import graph_features
+from .results import ToxicityPrediction
+from .tokens import FIRST, find_vocabulary, number_tokens
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
-    from medhub.modeling import MedModel
+    from medhub.modeling import MedConfig, MedModel
 
     from .config import ToxicityConfig
-
-TOKEN = re.compile(r"\[[^]]*\]|Br|Cl|%\d\d|.")
-"""A bracketed atom, a two-letter element, a ring closure above nine, or any other letter (Schwaller et al. 2019)."""
-ATOM = re.compile(r"\[|[A-Za-z*]")
-"""What begins a token that is an atom."""
-PADDING, UNKNOWN = 0, 1
-MOST_TOKENS = 256  # an unsigned byte a token
 
 SAMPLED_ROWS = 1000
 """Training rows whose descriptors are averaged: more would hardly move the mean, and cost milliseconds each."""
@@ -44,7 +38,7 @@ EXTREME = 5.0
 
 @dataclass(kw_only=True)
 class ToxicityProcessor(Processor):
-    """Molecules in; counts of substructures and descriptors out for "dnn", tokens of SMILES for "cnn"."""
+    """Molecules in; substructures and descriptors out for "dnn", also the graph for "mpnn", tokens for "cnn"."""
 
     architecture: str
     fingerprint_size: int = 0
@@ -58,18 +52,20 @@ class ToxicityProcessor(Processor):
     vocabulary: list[str] = field(default_factory=list)
     """Tokens from number 2 on; 0 is padding and 1 is any other token."""
 
-    RAGGED: ClassVar[tuple[str, ...]] = ("tokens",)
+    RAGGED: ClassVar[tuple[str, ...]] = ("tokens", "atoms", "bonds", "ends")
 
     @classmethod
     def fit(cls, rows: Dataset, config: ToxicityConfig) -> Self:  # type: ignore[override]
         """Learn the descriptors' scale, or the vocabulary, from the training rows; sets its size in `config`."""
         if config.architecture == "cnn":
             processor = cls(architecture="cnn", spellings=config.spellings)
-            processor._fit_vocabulary(rows)
-            config.vocabulary_size = len(processor.vocabulary) + 2
+            processor.vocabulary = find_vocabulary(
+                spelling for raw in rows["input"] for spelling in spellings(processor.read(raw), config.spellings)
+            )
+            config.vocabulary_size = FIRST + len(processor.vocabulary)
         else:
             processor = cls(
-                architecture="dnn",
+                architecture=config.architecture,
                 fingerprint_size=config.fingerprint_size,
                 fingerprint_radius=config.fingerprint_radius,
                 descriptors=descriptor_names(),
@@ -87,15 +83,6 @@ class ToxicityProcessor(Processor):
         self.medians, self.means = medians.tolist(), values.mean(axis=0).tolist()
         self.deviations = np.where(deviations > 1e-6, deviations, 1.0).tolist()
 
-    def _fit_vocabulary(self, rows: Dataset) -> None:
-        found = Counter(
-            token
-            for raw in rows["input"]
-            for spelling in spellings(self.read(raw), self.spellings)
-            for token in TOKEN.findall(spelling.smiles)
-        )
-        self.vocabulary = sorted(token for token, _ in found.most_common(MOST_TOKENS - 2))
-
     def inputs(self, raw: Any) -> list[Any] | None:
         """Return the molecules of a CSV (column `smiles`), SMI or SDF file by its path; None for one molecule."""
         return [record.raw for record in read_records(raw)] if is_molecule_file(raw) else None
@@ -112,17 +99,27 @@ class ToxicityProcessor(Processor):
         """Return a molecule's numbers.
 
         "dnn": `fingerprint` (fingerprint_size,) of uint8, counts of circular substructures (Rogers and Hahn 2010), and
-        `descriptors` (descriptors,) of float32, standardised. "cnn": `tokens` (length, spellings) of uint8.
+        `descriptors` (descriptors,) of float32, standardised. "mpnn": the same and `graph_features`. "cnn": `tokens`
+        (length, spellings) of uint8.
         """
         if self.architecture == "cnn":
-            return {"tokens": self._tokens(spellings(sample, self.spellings))}
+            return {"tokens": number_tokens(spellings(sample, self.spellings), self.vocabulary)}
         counts = self._generator().GetCountFingerprintAsNumPy(sample)
-        return {"fingerprint": np.minimum(counts, 255).astype(np.uint8), "descriptors": self._standardised(sample)}
+        return {
+            **(graph_features(sample) if self.architecture == "mpnn" else {}),
+            "fingerprint": np.minimum(counts, 255).astype(np.uint8),
+            "descriptors": self._standardised(sample),
+        }
 
     def collate(self, columns: Columns, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """Make a batch; of tokens (batch, spellings, length), training takes one spelling a molecule at random."""
+        """Make a batch; `lengths` (batch,) of graphs counts their atoms.
+
+        Of tokens (batch, spellings, length), training takes one spelling a molecule at random.
+        """
         batch = super().collate(columns, generator)
-        if "tokens" not in batch:
+        if self.architecture == "mpnn":
+            batch["lengths"] = torch.tensor([len(atoms) for atoms in columns["atoms"]])
+        if self.architecture != "cnn":
             return batch
         del batch["lengths"]  # the padding token says as much
         tokens = batch["tokens"].mT.long()
@@ -135,68 +132,36 @@ class ToxicityProcessor(Processor):
         """Name a molecule by its canonical SMILES, which its atoms are counted along."""
         return canonical_smiles(sample)
 
+    def results(self, samples: Sequence[Mol], outputs: ModelOutput, config: MedConfig) -> list[Prediction]:
+        """Return each molecule's probabilities, and by how much the answers of the members differ."""
+        answers = (outputs["answers"].float() / config.temperature).sigmoid()  # (batch, answers, labels)
+        spreads = answers.std(dim=1, correction=0).cpu().numpy()
+        rows = zip(samples, self.scores(outputs, config), spreads, strict=True)
+        return [
+            replace(self.result(sample, scores, config), spread=_named(spread, config))
+            for sample, scores, spread in rows
+        ]
+
+    def result(self, sample: Mol, scores: NDArray, config: MedConfig) -> ToxicityPrediction:
+        """Return the probabilities of one molecule; the scores alone know nothing of the members."""
+        plain = super().result(sample, scores, config)
+        assert isinstance(plain, MultiLabelPrediction)
+        return ToxicityPrediction(input=plain.input, probabilities=plain.probabilities, decisions=plain.decisions)
+
     def explain(self, model: MedModel, sample: Mol, label: str) -> Explanation:
-        """Say which atoms spoke for `label`, by integrated gradients.
+        """Say which atoms spoke for `label`, by integrated gradients, and draw the molecule with them coloured."""
+        from .explanation import explain
 
-        "dnn": each substructure's attribution, against a molecule that has none, is spread over the atoms it covers.
-        What the whole molecule's descriptors say besides stands in the method's name, in units of the logit.
-        "cnn": each token's attribution goes to the atom that it is, or that stands before it, in all spellings.
-        """
-        batch = self.collate(self.stack([self.features(sample)]))
-        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
-        index = model.config.label2id[label]
-        if self.architecture == "cnn":
-            values = self._token_shares(model, sample, batch, index)
-            method = "integrated gradients of tokens"
-        else:
-            values = self._substructure_shares(model, sample, batch, index)
-            rest = _descriptor_part(model, batch, index)
-            method = f"integrated gradients of substructures; descriptors add {rest:+.2f}"
-        return Explanation(
-            method=method,
-            label=label,
-            legend="red atoms raise the score, blue ones lower it",
-            values=values,
-            parts=atom_names(sample),
-            picture=draw_atoms(sample, values),
-        )
+        return explain(self, model, sample, label)
 
-    def _substructure_shares(self, model: MedModel, sample: Mol, batch: dict[str, Tensor], label: int) -> NDArray:
-        """Spread each fingerprint place over its substructures, and each substructure over its atoms: (atoms,)."""
-        from rdkit.Chem import GetDistanceMatrix
+    def substructures(self, sample: Mol) -> dict[int, tuple[tuple[int, int], ...]]:
+        """Return the substructures in each place of the fingerprint: the atom in the middle, and the radius."""
         from rdkit.Chem.rdFingerprintGenerator import AdditionalOutput
 
-        places = integrated_gradients(model, batch, name="fingerprint", label=label)[0].cpu().numpy()
         found = AdditionalOutput()
         found.AllocateBitInfoMap()
         self._generator().GetCountFingerprint(sample, additionalOutput=found)
-        distances = GetDistanceMatrix(sample)
-        values = np.zeros(sample.GetNumAtoms())
-        for place, substructures in found.GetBitInfoMap().items():
-            for centre, radius in substructures:
-                covered = distances[centre] <= radius
-                values[covered] += places[place] / len(substructures) / covered.sum()
-        return values
-
-    def _token_shares(self, model: MedModel, sample: Mol, batch: dict[str, Tensor], label: int) -> NDArray:
-        """Add up the attributions of each atom's tokens in all spellings: (atoms,)."""
-        embedding = model.get_submodule("network.embedding")
-        shares = integrated_gradients(model, batch, name="tokens", label=label, layer=embedding)[0].sum(dim=-1)
-        values = np.zeros(sample.GetNumAtoms())
-        for share, spelling in zip(shares.cpu().numpy(), spellings(sample, self.spellings), strict=True):
-            is_atom = np.array([ATOM.match(token) is not None for token in TOKEN.findall(spelling.smiles)])
-            atom_of_token = np.array(spelling.order)[np.cumsum(is_atom) - 1]
-            np.add.at(values, atom_of_token, share[: len(atom_of_token)])
-        return values
-
-    def _tokens(self, written: list[Spelling]) -> NDArray[np.uint8]:
-        """Return the token numbers of several spellings, (length, spellings), padded to the longest."""
-        number_of = {token: number for number, token in enumerate(self.vocabulary, start=2)}
-        rows = [[number_of.get(token, UNKNOWN) for token in TOKEN.findall(spelling.smiles)] for spelling in written]
-        tokens = np.full((max(map(len, rows)), len(rows)), PADDING, dtype=np.uint8)
-        for column, row in enumerate(rows):
-            tokens[: len(row), column] = row
-        return tokens
+        return found.GetBitInfoMap()
 
     def _standardised(self, sample: Mol) -> NDArray[np.float32]:
         values = compute_descriptors(sample, self.descriptors)
@@ -210,7 +175,5 @@ class ToxicityProcessor(Processor):
         return GetMorganGenerator(radius=self.fingerprint_radius, fpSize=self.fingerprint_size)
 
 
-def _descriptor_part(model: MedModel, batch: dict[str, Tensor], label: int) -> float:
-    """Return how far the descriptors alone, without any substructure, move the logit from that of average ones."""
-    without = {**batch, "fingerprint": torch.zeros_like(batch["fingerprint"])}
-    return float(integrated_gradients(model, without, name="descriptors", label=label).sum())
+def _named(values: NDArray, config: MedConfig) -> dict[str, float]:
+    return {config.id2label[index]: float(value) for index, value in enumerate(values)}
