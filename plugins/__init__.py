@@ -16,5 +16,6 @@ PLUGINS = {
     "ehr/prediction": "ehr.prediction",
     "ehr/recommendation": "ehr.recommendation",
     "ehr/clustering": "ehr.clustering",
+    "chem/function": "chem.function",
     "chem/toxicity": "chem.toxicity",
 }

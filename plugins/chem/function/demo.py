@@ -1,0 +1,55 @@
+"""What goes into the demo page and what comes out; the page itself is the same for every task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from medhub.errors import InputError
+from medhub.results import MultiLabelPrediction
+
+EXAMPLES = {
+    "magainin_2": "GIGKFLHSAKKFGKAFVGEIMNS",
+    "glucagon": "HSQGTFTSDYSKYLDSRRAQDFVQWLMNT",
+    "DfrB1": "MERSSNEVSNPVAGNFVFPSNATFGMGDRVRKKSGAAWQGQIVGWYCTNLTPEGYAVESEAHPGSVQIYPVAALERIN",
+}
+"""A peptide of a frog's skin that kills bacteria, a hormone, and an enzyme that makes bacteria resist trimethoprim."""
+
+
+def inputs() -> list[Any]:
+    """Return the components that a visitor fills in."""
+    import gradio
+
+    return [
+        gradio.Textbox(
+            label="One gene or protein", info="letters, or FASTA", placeholder=">name\nGIGKFLHSAKK", lines=5
+        ),
+        gradio.File(label="or a FASTA file of one", type="filepath"),
+    ]
+
+
+def raw(text: str | None, file: str | None) -> str | Path:
+    """Turn the components' values into what the processor reads."""
+    if file:
+        return Path(file)
+    if text is None or not text.strip():
+        raise InputError("there is no sequence; paste one, or upload a FASTA file")
+    # a visitor's text must never be taken for the path of a file on the server
+    return text if ">" in text else f">sequence\n{text}"
+
+
+def examples() -> list[list[Any]]:
+    """Return an antimicrobial peptide, one that is none, and a protein that makes bacteria resistant."""
+    return [[f">{name}\n{sequence}", None] for name, sequence in EXAMPLES.items()]
+
+
+def outputs() -> list[Any]:
+    """Return the components that show a result; the page adds the logo."""
+    import gradio
+
+    return [gradio.Label(label="Probability of each function", num_top_classes=20, show_heading=False)]
+
+
+def draw(result: MultiLabelPrediction) -> list[Any]:
+    """Return the values of the output components."""
+    return [result.probabilities]
