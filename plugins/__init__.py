@@ -18,4 +18,5 @@ PLUGINS = {
     "ehr/clustering": "ehr.clustering",
     "chem/function": "chem.function",
     "chem/toxicity": "chem.toxicity",
+    "chem/optimization": "chem.optimization",
 }
