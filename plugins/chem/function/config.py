@@ -44,9 +44,9 @@ class FunctionConfig(MedConfig):
     """Recurrent layers."""
     distances: int = 4
     """How far apart two letters stand at most whose pairs are counted, as a turn of a helix brings them together."""
-    references: int = 0
-    """Training sequences at most that the model keeps, letter by letter, and aligns each sequence with, so that the
-    answer knows what its relatives do; whoever gets the model gets them too."""
+    references: int = 4000
+    """Training proteins at most that the model keeps, in ten letters for twenty, and aligns each protein with, so that
+    the answer knows what its relatives do; 0 for none."""
     head_size: int = 128
     """Width of the dense layer before the output."""
     dropout: float = 0.4

@@ -27,7 +27,7 @@ from medhub.sequences.fasta import Record, as_records
 
 from .config import FunctionConfig
 from .metrics import weigh
-from .neighbours import align, compare
+from .neighbours import align, compare, fold
 from .rows import LINKS
 from .translation import translate
 
@@ -44,7 +44,7 @@ class FunctionProcessor(Processor):
     information: list[float]
     """Bits that each function tells beyond what it implies, from the training rows (Clark and Radivojac 2013)."""
     references: list[str]
-    """Training sequences that each sequence is aligned with."""
+    """Training proteins that each protein is aligned with, folded to ten letters."""
     functions: list[list[int]]
     """The numbers of the functions that each of them has."""
     families: list[str]
@@ -64,7 +64,8 @@ class FunctionProcessor(Processor):
             alphabet=config.alphabet, longest=config.longest, links=links,
             information=tell_bits(labels, links).tolist(), references=[], functions=[], families=[],
         )  # fmt: skip
-        processor._keep(rows, most=config.references)
+        if processor.letters is PROTEIN:
+            processor._keep(rows, most=config.references)
         return processor
 
     @property
@@ -94,8 +95,9 @@ class FunctionProcessor(Processor):
         sequence itself: training, whose sequences are references, would else learn that the nearest is always right.
         """
         sequence = self.ends(sample.sequence)
-        similar, labels = align(sequence, self.references, alphabet=self.alphabet), self._reference_labels
-        own = {family for family, other in zip(self.families, self.references, strict=True) if other == sequence}
+        folded, labels = fold(sequence), self._reference_labels
+        similar = align(folded, self.references, alphabet="folded")
+        own = {family for family, other in zip(self.families, self.references, strict=True) if other == folded}
         apart = np.array([family not in own for family in self.families], dtype=bool)
         return {
             "input_ids": self.letters.encode(sequence),
@@ -151,7 +153,7 @@ class FunctionProcessor(Processor):
                 chosen.add(family)
                 room -= sizes[family]
         kept = rows.select([row for row, family in enumerate(families) if family in chosen])
-        self.references = [self.ends(self.read(raw).sequence) for raw in kept["input"]]
+        self.references = [fold(self.ends(self.read(raw).sequence)) for raw in kept["input"]]
         self.functions = [np.flatnonzero(np.array(labels) == 1).tolist() for labels in kept["labels"]]
         self.families = kept["group"][:]
 

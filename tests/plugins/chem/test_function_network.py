@@ -15,7 +15,7 @@ from medhub.plugins.chem.function.config import FunctionConfig
 from medhub.plugins.chem.function.data import synthetic
 from medhub.plugins.chem.function.explanation import MOST_SHOWN
 from medhub.plugins.chem.function.model import FunctionModel, Letters, composition
-from medhub.plugins.chem.function.neighbours import align, compare
+from medhub.plugins.chem.function.neighbours import align, compare, fold
 from medhub.plugins.chem.function.processing import FunctionProcessor, order_links, tell_bits
 from medhub.predictor import Predictor
 from medhub.sequences.alphabets import PROTEIN
@@ -94,6 +94,17 @@ def test_alignment_scores_are_smith_and_watermans():
     assert align(one, others, alphabet="protein").tolist() == expected
 
 
+def test_a_folded_protein_no_longer_tells_its_letters_but_finds_its_relatives():
+    protein, relative, stranger = "MKVLEEARSTGWYHPDNQ", "LRIVDQAKTSGFWHPEEN", "GGGGCCCCAAAAPPPPGG"
+    assert fold(protein) == fold(relative) == "LKLLEEAKSSGFFHPEEE"
+    assert set(fold("ACDEFGHIKLMNPQRSTVWYX")) == set("LCAGSPFEKHX")
+    itself, near, far = align(fold(protein), [fold(protein), fold(relative), fold(stranger)], alphabet="folded")
+    assert itself == near > 4 * far
+    assert itself == pytest.approx(sum(align(fold(letter), [fold(letter)], alphabet="folded")[0] for letter in protein))
+    # E, D, N and Q: BLOSUM62's sixteen scores add up to 32
+    assert align("E", ["E"], alphabet="folded").tolist() == [2.0]
+
+
 def test_a_function_of_the_nearest_is_likely_and_none_where_nothing_aligns():
     labels = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
     first, second = compare(np.array([90.0, 10.0, 30.0]), labels)
@@ -120,7 +131,7 @@ def test_references_are_whole_families():
     rows = TABLE.rows.remove_columns("group").add_column("group", ["large"] * 30 + [f"small {i}" for i in range(10)])
     processor = FunctionProcessor.fit(rows, FunctionConfig.tiny(references=12))
     assert sorted(processor.families) == [f"small {i}" for i in range(10)]
-    assert FunctionProcessor.fit(rows, FunctionConfig.tiny(references=40)).references == rows["input"][:]
+    assert FunctionProcessor.fit(rows, FunctionConfig.tiny(references=40)).references == [*map(fold, rows["input"])]
     assert FunctionProcessor.fit(rows, FunctionConfig.tiny(references=0)).references == []
 
 
