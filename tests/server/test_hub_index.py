@@ -108,7 +108,7 @@ def test_cards_of_the_zoo(stored: TestHub) -> None:
     assert found.facts["config"] == {
         "architectures": ["ToxicityModel"],
         "model_type": "medhub_chem_toxicity",
-        "architecture": "dnn",
+        "architecture": "mpnn",
     }
     assert found.facts["medhub"] == {"task": "chem/toxicity", "area": "chem"}
     assert (found.facts["library_name"], found.facts["pipeline_tag"]) == ("medhub", "text-classification")

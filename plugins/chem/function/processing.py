@@ -91,7 +91,7 @@ class FunctionProcessor(Processor):
     def features(self, sample: Record) -> dict[str, NDArray]:
         """Return the letters' numbers (length,) as `input_ids`, of a long sequence its two ends, and what relatives do.
 
-        `relatives` (labels,) is between 0 and 1, `others` the same without the family of a reference that is the
+        `relatives` (2, labels) are between 0 and 1. The second row leaves out the family of a reference that is the
         sequence itself: training, whose sequences are references, would else learn that the nearest is always right.
         """
         sequence = self.ends(sample.sequence)
@@ -99,17 +99,13 @@ class FunctionProcessor(Processor):
         similar = align(folded, self.references, alphabet="folded")
         own = {family for family, other in zip(self.families, self.references, strict=True) if other == folded}
         apart = np.array([family not in own for family in self.families], dtype=bool)
-        return {
-            "input_ids": self.letters.encode(sequence),
-            "relatives": compare(similar, labels).astype(np.float32),
-            "others": compare(similar[apart], labels[apart]).astype(np.float32),
-        }
+        relatives = np.stack([compare(similar, labels), compare(similar[apart], labels[apart])])
+        return {"input_ids": self.letters.encode(sequence), "relatives": relatives.astype(np.float32)}
 
     def collate(self, columns: Columns, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Pad sequences to the longest, and add `lengths`; training hears only of relatives of other families."""
         batch = super().collate(columns)
-        others = batch.pop("others")
-        return batch if generator is None else {**batch, "relatives": others}
+        return {**batch, "relatives": batch["relatives"][:, 0 if generator is None else 1]}
 
     def ends(self, sequence: str) -> str:
         """Return what is read of a sequence: all, or its two ends, where most signals stand."""
