@@ -108,7 +108,9 @@ def label_table(area: str) -> str:
 
 
 def _rounded(value: float | None) -> str:
-    return "not defined" if value is None else f"{value:.3f}"
+    if value is None:
+        return "not defined"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 PAGES = {
