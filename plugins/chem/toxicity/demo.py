@@ -43,7 +43,7 @@ def outputs() -> list[Any]:
 
     return [
         gradio.Label(label="Probability of each toxicity", num_top_classes=12, show_heading=False),
-        gradio.Dataframe(label="With what the members differ by", headers=COLUMNS, interactive=False),
+        gradio.Dataframe(label="How far the members differ, and the decision", headers=COLUMNS, interactive=False),
         gradio.Textbox(label="Read as", info="largest organic part, uncharged", interactive=False),
     ]
 
