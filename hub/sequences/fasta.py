@@ -139,3 +139,13 @@ def _records(lines: Iterable[str], title: str) -> Iterator[tuple[str, str, int, 
             raise InputError(f"{title}, line {number}: text before the first '>': {line.strip()[:30]!r}; remove it")
     if name is not None:
         yield name, description, start, "".join(text)
+
+
+def pasted(text: str | None, *, cure: str) -> str:
+    """Return what a visitor of a page pasted, one sequence or FASTA, as FASTA; `cure` says what to do without any.
+
+    A visitor's text must never be taken for the path of a file on the server, which FASTA cannot be.
+    """
+    if text is None or not text.strip():
+        raise InputError(f"there is no sequence; {cure}")
+    return text if ">" in text else f">sequence\n{text}"

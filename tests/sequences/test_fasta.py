@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from medhub.errors import InputError
 from medhub.sequences.alphabets import DNA, PROTEIN
-from medhub.sequences.fasta import Record, as_records, is_file, iterate_fasta, read_fasta, write_fasta
+from medhub.sequences.fasta import Record, as_records, is_file, iterate_fasta, pasted, read_fasta, write_fasta
 
 TEXT = ">p1 first protein\nMKVL\nEEAR\n\n>p2\nwqqp*\n"
 RECORDS = [
@@ -129,3 +129,12 @@ def test_what_is_written_is_read_back_also_by_biopython(sequences):
 def _bgzip(data: bytes) -> bytes:
     """Compress as bgzip does: block by block, each a gzip file of its own."""
     return b"".join(gzip.compress(data[start : start + 20]) for start in range(0, len(data), 20))
+
+
+def test_what_is_pasted_is_fasta_and_never_a_path():
+    assert pasted("ACGT", cure="paste one") == ">sequence\nACGT"
+    assert pasted(">a\nACGT", cure="paste one") == ">a\nACGT"
+    assert pasted("/etc/passwd", cure="paste one").startswith(">")
+    for nothing in (None, " \n"):
+        with pytest.raises(InputError, match="no sequence; paste one"):
+            pasted(nothing, cure="paste one")

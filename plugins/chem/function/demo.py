@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from medhub.errors import InputError
 from medhub.results import MultiLabelPrediction
+from medhub.sequences.fasta import pasted
 
 EXAMPLES = {
     "magainin_2": "GIGKFLHSAKKFGKAFVGEIMNS",
@@ -30,12 +30,7 @@ def inputs() -> list[Any]:
 
 def raw(text: str | None, file: str | None) -> str | Path:
     """Turn the components' values into what the processor reads."""
-    if file:
-        return Path(file)
-    if text is None or not text.strip():
-        raise InputError("there is no sequence; paste one, or upload a FASTA file")
-    # a visitor's text must never be taken for the path of a file on the server
-    return text if ">" in text else f">sequence\n{text}"
+    return Path(file) if file else pasted(text, cure="paste one, or upload a FASTA file")
 
 
 def examples() -> list[list[Any]]:

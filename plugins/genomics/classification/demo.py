@@ -8,6 +8,7 @@ from typing import Any
 
 from medhub.errors import InputError
 from medhub.results import ClassPrediction
+from medhub.sequences.fasta import pasted
 
 from .results import VariantPrediction
 
@@ -37,10 +38,7 @@ def raw(text: str | None, vcf: str | None, reference: str | None, number: float 
         if not reference:  # the header's path would be one on the server
             raise InputError("the VCF needs its reference; upload the FASTA file that its positions are counted in")
         return {"vcf": Path(vcf), "reference": Path(reference), "number": int(number or 1)}
-    if text is None or not text.strip():
-        raise InputError("there is no sequence; paste one, or upload a VCF and its reference")
-    # a visitor's text must never be taken for the path of a file on the server
-    return text if ">" in text else f">sequence\n{text}"
+    return pasted(text, cure="paste one, or upload a VCF and its reference")
 
 
 def examples() -> list[list[Any]]:
