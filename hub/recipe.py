@@ -58,11 +58,11 @@ class Recipe:
 
     @property
     def command(self) -> str:
-        """The shell command that runs this recipe."""
+        """The shell command that runs this recipe, fit to be published."""
         words = ["medhub", "train", self.task]
         for name in ("data", "split", "architecture", "start"):
             if getattr(self, name) is not None:
-                words += [f"--{name}", str(getattr(self, name))]
+                words += [f"--{name}", _without_place(getattr(self, name))]
         words += ["--seed", str(self.seed)]
         for name in ("config", "settings"):
             for key, value in getattr(self, name).items():
@@ -258,4 +258,9 @@ def make_settings(task: Task, recipe: Recipe, *, architecture: str) -> Settings:
 def _evaluation_command(name: str | os.PathLike[str]) -> str:
     """Return the command that evaluates a model again, by its name where it is one of the zoo."""
     zoo = {path.resolve(): known for known, path in zoo_models().items()}
-    return f"medhub evaluate {shlex.quote(zoo.get(Path(name).resolve(), os.fspath(name)))}"
+    return f"medhub evaluate {shlex.quote(zoo.get(Path(name).resolve()) or _without_place(name))}"
+
+
+def _without_place(name: str | os.PathLike[str]) -> str:
+    """Return a name or path for a card, an absolute path without its folders: those are nobody else's business."""
+    return Path(name).name if Path(name).is_absolute() else os.fspath(name)

@@ -93,6 +93,15 @@ def test_the_command_is_on_the_card(trained: Path) -> None:
     assert command in (trained / "README.md").read_text()
 
 
+def test_no_published_file_says_where_on_this_machine_something_lay(trained: Path) -> None:
+    for name in ("README.md", "evaluation.json"):
+        text = (trained / name).read_text()
+        assert f"medhub evaluate {trained.name}" in text
+        assert str(trained.parent) not in text
+    own = Recipe(task="chem/toxicity", data="/clinic/ward 3/molecules.csv", start="/clinic/first")
+    assert "--data molecules.csv --start first --seed 0" in own.command
+
+
 def test_a_split_that_is_no_longer_the_same_is_refused(trained: Path) -> None:
     path = trained / RECIPE_FILE
     values = json.loads(path.read_text())
