@@ -96,6 +96,10 @@ class Prediction:
             ".png": lambda path, source: self.to_picture().save(path),
         }
 
+    def downloads(self) -> tuple[str, ...]:
+        """Return the formats that a demo page offers, each an end of a file's name."""
+        return tuple(self.formats())
+
     def to_picture(self) -> Image:
         """Draw the result for a person, with the research-only notice."""
         from medhub.pictures import result_picture
@@ -110,6 +114,10 @@ class Prediction:
     def title(self) -> str:
         """Say the result in one line."""
         return self.input
+
+    def certainty(self) -> str:
+        """Say in words how sure the model is, or that it does not decide; empty where the task has no such promise."""
+        return ""
 
     def bars(self) -> dict[str, float]:
         """Figures between 0 and 1 to draw as bars, by name."""
@@ -143,6 +151,16 @@ class ClassPrediction(Prediction):
         said = f"{self.label} ({percentage(self.probabilities[self.label])})"
         return f"{said}, not certain" if self.abstained else said
 
+    def certainty(self) -> str:
+        """Say which classes the model cannot rule out."""
+        if self.possible is None:
+            return ""
+        if not self.possible:
+            return "The model does not decide: no class fits this input as it fits those that the model was tried on."
+        if self.abstained:
+            return f"The model does not decide: it cannot rule out {' and '.join(self.possible)}."
+        return f"The model decides: it rules out everything but {self.possible[0]}."
+
     def bars(self) -> dict[str, float]:
         """Return the probability of each class."""
         return self.probabilities
@@ -161,6 +179,15 @@ class MultiLabelPrediction(Prediction):
 
         top = max(self.probabilities, key=self.probabilities.__getitem__)
         return f"{self.input}: {top} {percentage(self.probabilities[top])}"
+
+    def certainty(self) -> str:
+        """Say for which labels the model does not decide."""
+        if self.decisions is None:
+            return ""
+        undecided = [label for label, decision in self.decisions.items() if decision == "uncertain"]
+        if not undecided:
+            return "The model decides on every label."
+        return f"The model does not decide on {', '.join(undecided)}."
 
     def bars(self) -> dict[str, float]:
         """Return the probability of each label."""

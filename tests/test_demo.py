@@ -39,30 +39,34 @@ def url(tmp_path: Path, cache: Path) -> Iterator[str]:
         process.stderr.close()
 
 
-def ask(url: str, *values: Any) -> tuple[str, Any]:
-    """Call the page's `predict` and return the kind of its last event with the event's data."""
+def ask(url: str, name: str, *values: Any) -> tuple[str, Any]:
+    """Call a function of the page and return the kind of its last event with the event's data."""
     body = json.dumps({"data": values}).encode()
     request = urllib.request.Request(
-        f"{url}gradio_api/call/predict", data=body, headers={"Content-Type": "application/json"}
+        f"{url}gradio_api/call/{name}", data=body, headers={"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=60) as response:
         event = json.load(response)["event_id"]
-    with urllib.request.urlopen(f"{url}gradio_api/call/predict/{event}", timeout=120) as response:
+    with urllib.request.urlopen(f"{url}gradio_api/call/{name}/{event}", timeout=120) as response:
         kind, data = response.read().decode().strip().split("\n\n")[-1].split("\n")
     return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
 
 
 def test_the_demo_predicts_explains_and_refuses(url: str) -> None:
     assert url.startswith("http://127.0.0.1:")
-    kind, (said, label, table, read_as, caption, picture, record) = ask(url, "OC(=O)c1ccccc1OC(C)=O")
+    kind, answer = ask(url, "explain", "OC(=O)c1ccccc1OC(C)=O")
+    said, label, table, read_as, caption, picture, files, record = answer
     assert kind == "complete"
     assert read_as == "CC(=O)Oc1ccccc1C(=O)O"
     assert {item["label"] for item in label["confidences"]} == set(record["probabilities"])
     assert [row[0] for row in table["data"]] == [*record["spread"]]
     assert said.startswith("## ")
-    assert "spoke for" in caption
-    assert picture["url"].startswith(url)
-    kind, message = ask(url, "C1CC")
+    assert "spoke for" in caption["value"]
+    assert picture["value"]["url"].startswith(url)
+    assert [file["orig_name"] for file in files] == ["result.json", "result.png"]
+    kind, (*_, caption, picture, _, _) = ask(url, "predict", "OC(=O)c1ccccc1OC(C)=O")
+    assert (caption["visible"], picture["visible"]) == (False, False), "an explanation is one click more"
+    kind, message = ask(url, "predict", "C1CC")
     assert kind == "error"
     assert "C1CC" in json.dumps(message), "a wrong input shows the predictor's sentence"
     with urllib.request.urlopen(f"{url}config", timeout=60) as response:

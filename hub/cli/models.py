@@ -142,20 +142,40 @@ def push(
 
 
 def demo(
-    name: Name,
+    name: Annotated[
+        str | None, typer.Argument(help="A model folder, a model of the zoo, or org/name on a Hub.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="A free one unless given.")] = None,
 ) -> None:
-    """Open a model's demo in the browser, on this machine only.
+    """Open a model's demo in the browser, or without a name the gallery of all models; on this machine only.
 
     Example: medhub demo clintox-toxicity
     """
-    from medhub.demo import launch
+    from medhub.demo import build, gallery, launch
     from medhub.predictor import from_pretrained
 
-    launch(from_pretrained(name), port=port, say=_say)
+    launch(gallery() if name is None else build(from_pretrained(name)), port=port, say=_say)
 
 
-COMMANDS = (train, evaluate, predict, push, demo)
+def space(
+    name: Annotated[str | None, typer.Argument(help="A model of the zoo, or org/name on a Hub.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder to write.")] = None,
+    push: Annotated[str | None, typer.Option(help="Where to: org/name, at HF_ENDPOINT.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="Let everybody open it; private unless given.")] = False,
+) -> None:
+    """Write the Space of a model's demo, or without a name of the gallery, and push it where --push is given.
+
+    Example: medhub space my-hospital/my-model --push my-hospital/my-model-demo
+    """
+    from medhub.publishing import push_space, render_space
+
+    folder = render_space(name, out or Path("spaces") / (Path(name).name if name else "gallery"))
+    _say(f"wrote {folder}")
+    if push:
+        print(push_space(folder, push, model=name, private=not public))
+
+
+COMMANDS = (train, evaluate, predict, push, demo, space)
 
 
 def _lines(result: Prediction) -> list[str]:

@@ -67,13 +67,13 @@ def quickstart(
         _say("4/5 predicting, with an explanation")
         _predict(model, folder)
         if demo:
-            from medhub.demo import launch
+            from medhub.demo import build, launch
 
             print(f'from the Hub  medhub.from_pretrained("{name}"), after')
             print(f"              export HF_ENDPOINT={url} HF_TOKEN={token}")
             print(f"on its page   {page}, signed in with that token", flush=True)
             _say("5/5 opening the demo, beside the Hub")
-            launch(model, say=_say)
+            launch(build(model), say=_say)
     _say(f"the Hub is closed; to open it again: medhub serve --data {out / 'hub'}")
 
 

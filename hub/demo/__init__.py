@@ -1,7 +1,15 @@
-"""Gradio demos: a page for any model, made from what its plugin's demo.py says."""
+"""Gradio demos: a page for any model, made from what its plugin's demo.py says, and a gallery of all."""
 
 from __future__ import annotations
 
+from medhub.errors import MedHubError
+
+try:
+    import gradio  # noqa: F401
+except ImportError as error:
+    raise MedHubError("demos need Gradio; pip install 'medhub[demo]'") from error
+
+from medhub.demo.gallery import gallery
 from medhub.demo.page import build, launch
 
-__all__ = ["build", "launch"]
+__all__ = ["build", "gallery", "launch"]

@@ -1,4 +1,4 @@
-"""A Gradio demo from a predictor: the plugin says what goes in and out, this page says everything else.
+"""The page of one model: the plugin says what goes in and out, this page says everything else.
 
 A plugin's demo.py has five plain functions: `inputs()` and `outputs()` give Gradio components, `raw(*values)` turns the
 inputs' values into what `predict` takes, `draw(result)` turns a result into the outputs' values, and `examples()` gives
@@ -7,72 +7,104 @@ rows of input values that run.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import gradio
+
+from medhub.demo.about import About
+from medhub.demo.uploads import Uploads
 from medhub.errors import MedHubError
 from medhub.predictor import Predictor
-from medhub.results import NOTICE
-
-if TYPE_CHECKING:
-    import gradio
+from medhub.registry import Task
+from medhub.results import NOTICE, Prediction
 
 CACHE_SECONDS = (600, 3600)
 """How often the files that visitors gave or got are looked through, and the age at which they are deleted."""
+STYLE = ".notice {border-left: 4px solid var(--color-accent); padding-left: 0.75rem}"
+
+
+def open_blocks(title: str) -> gradio.Blocks:
+    """Return an empty page, or first page of several, that reports to nobody and deletes what it was given."""
+    return gradio.Blocks(title=title, analytics_enabled=False, delete_cache=CACHE_SECONDS)
 
 
 def build(predictor: Predictor) -> gradio.Blocks:
-    """Return the demo of a model: input left, result and explanation right, examples and the notice beneath.
+    """Return the demo of a model: input left, result right, examples and the model's card beneath.
 
-    An input that cannot be used shows the predictor's sentence. What a visitor gives is not logged, and goes within two
-    hours.
+    An input that cannot be used shows the predictor's sentence. What a visitor gives is not logged; uploads go when the
+    visitor leaves, drawn results within two hours.
     """
-    gradio = _gradio()
-    plugin = predictor.task.module("demo")
-    config = predictor.model.config
-    summary = predictor.task.summary
-    name = Path(predictor.provenance.model).name if predictor.provenance else predictor.task.id
-
-    def answer(*values: Any) -> Iterator[list[Any]]:
-        try:
-            result = predictor.predict(plugin.raw(*values), explain=True)
-        except MedHubError as error:
-            raise gradio.Error(str(error), duration=None, print_exception=False) from error
-        explained = result.explanation
-        # yielded, not returned: files that a result deletes when it goes must outlive Gradio's copying of them
-        yield [f"## {result.title()}", *plugin.draw(result), explained.caption, explained.picture, result.to_dict()]
-
-    with gradio.Blocks(title=f"{name} · MedHub", analytics_enabled=False, delete_cache=CACHE_SECONDS) as page:
-        gradio.Markdown(
-            f"# {name}\n{summary[:1].upper()}{summary[1:]}: network `{config.architecture}`.\n\n**{NOTICE}**"
-        )
-        with gradio.Row():
-            with gradio.Column():
-                inputs = plugin.inputs()
-                button = gradio.Button("Predict", variant="primary")
-            with gradio.Column():
-                said = gradio.Markdown()
-                outputs = plugin.outputs()
-                caption = gradio.Markdown()
-                picture = gradio.Image(show_label=False, interactive=False, format="png", buttons=["download"])
-                with gradio.Accordion("As data", open=False):
-                    record = gradio.JSON(show_label=False)
-        everything = [said, *outputs, caption, picture, record]
-        gradio.Examples(
-            plugin.examples(), inputs=inputs, outputs=everything, fn=answer, run_on_click=True, cache_examples=False
-        )
-        button.click(answer, inputs=inputs, outputs=everything, api_name="predict")
+    about = About.of(predictor)
+    uploads = Uploads()
+    with open_blocks(f"{about.title} · MedHub") as page:
+        fill(about, predictor.task, lambda: predictor, uploads=uploads)
+    page.unload(uploads.forget)
     return page
 
 
+def fill(
+    about: About,
+    task: Task,
+    load: Callable[[], Predictor],
+    *,
+    uploads: Uploads,
+    prefix: str = "",
+) -> None:
+    """Lay out a model's page in the Blocks that is open; the model is loaded when somebody asks it.
+
+    `prefix` goes before the names under which programs call it: `prefix`predict, and `prefix`explain.
+    """
+    plugin = task.module("demo")
+    gradio.Markdown(f"# {about.title}\n{about.sentence}")
+    gradio.Markdown(f"**{NOTICE}**", elem_classes="notice")
+    with gradio.Row():
+        with gradio.Column():
+            inputs = plugin.inputs()
+            with gradio.Row():
+                predict = gradio.Button("Predict", variant="primary")
+                explain = gradio.Button("Predict and explain")
+        with gradio.Column():
+            said = gradio.Markdown("The result appears here.", elem_classes="result")
+            outputs = plugin.outputs()
+            caption = gradio.Markdown(visible=False)
+            picture = gradio.Image(
+                label="Explanation", interactive=False, format="png", buttons=["download"], visible=False
+            )
+            files = gradio.File(label="Download the result", file_count="multiple", interactive=False)
+            with gradio.Accordion("As data", open=False):
+                record = gradio.JSON(show_label=False)
+    everything = [said, *outputs, caption, picture, files, record]
+    answer = partial(_answer, load, plugin)
+    gradio.Examples(
+        plugin.examples(), inputs=inputs, outputs=everything, fn=answer, run_on_click=True, cache_examples=False,
+        api_visibility="private",
+    )  # fmt: skip
+    for button, name in ((predict, "predict"), (explain, "explain")):
+        button.click(
+            partial(answer, explain=name == "explain"), inputs=inputs, outputs=everything, api_name=f"{prefix}{name}"
+        )
+    uploads.watch(inputs)
+    with gradio.Accordion("Use it from code", open=False):
+        gradio.Markdown(about.code(prefix=prefix))
+    for heading, text in about.sections.items():
+        with gradio.Accordion(heading, open=False):
+            gradio.Markdown(text)
+
+
 def launch(
-    predictor: Predictor, *, port: int | None = None, say: Callable[[str], None], block: bool = True
+    page: gradio.Blocks, *, port: int | None = None, say: Callable[[str], None], block: bool = True
 ) -> gradio.Blocks:
-    """Serve the demo on loopback, tell its URL through `say`, and wait until interrupted (unless not to `block`)."""
-    page = build(predictor)
+    """Serve a page, tell its URL through `say`, and wait until interrupted (unless not to `block`).
+
+    Only this machine can open it, unless GRADIO_SERVER_NAME says otherwise, as it does on a Space.
+    """
     _, url, _ = page.launch(
-        server_name="127.0.0.1", server_port=port, share=False, quiet=True, prevent_thread_lock=True, inbrowser=False,
+        server_port=port, share=False, quiet=True, prevent_thread_lock=True, inbrowser=False,
+        footer_links=["api", "settings"], css=STYLE,
     )  # fmt: skip
     say(f"demo: {url} (Ctrl-C ends it)")
     if block:
@@ -80,9 +112,23 @@ def launch(
     return page
 
 
-def _gradio() -> Any:
+def _answer(load: Callable[[], Predictor], plugin: Any, *values: Any, explain: bool = False) -> Iterator[list[Any]]:
+    """Predict, and yield a value for each component on the right."""
     try:
-        import gradio
-    except ImportError as error:
-        raise MedHubError("demos need Gradio; pip install 'medhub[demo]'") from error
-    return gradio
+        result: Prediction = load().predict(plugin.raw(*values), explain=explain)
+    except MedHubError as error:
+        raise gradio.Error(str(error), duration=None, print_exception=False) from error
+    explained = result.explanation
+    told = f"## {result.title()}\n\n{result.certainty()}".rstrip()
+    # yielded, not returned: the files must outlive Gradio's copying of them
+    with tempfile.TemporaryDirectory(prefix="medhub-result-") as folder:
+        stem = Path(folder) / "result"
+        files = [str(result.save(stem.with_suffix(kind))) for kind in result.downloads()]
+        yield [
+            told,
+            *plugin.draw(result),
+            gradio.Markdown(explained.caption if explained else "", visible=explain),
+            gradio.Image(explained.picture if explained else None, visible=explain),
+            files,
+            result.to_dict(),
+        ]

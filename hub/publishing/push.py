@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from medhub.errors import MedHubError, PublishError
@@ -26,6 +27,17 @@ def push(
     folder = Path(folder)
     if faults := find_faults(folder):
         raise PublishError(f"{folder} is not fit to be pushed:\n" + "\n".join(f"- {fault}" for fault in faults))
+    return upload(folder, repo_id, files_to_push(folder), private=private, kind="model", message=message)
+
+
+def upload(
+    folder: str | os.PathLike[str], repo_id: str, files: Iterable[str], *, private: bool, kind: str, message: str
+) -> str:
+    """Send these files of a folder to the repository org/name of a kind, which is made where it does not exist.
+
+    Returns its address. Raises PublishError where the Hub cannot be reached, refuses, or holds a public repository of
+    this name while `private` is asked for.
+    """
     from huggingface_hub import HfApi, get_token, is_offline_mode
     from huggingface_hub.utils import httpx
 
@@ -38,13 +50,16 @@ def push(
         raise PublishError(f"no token for {place}; log in with `hf auth login`, or set HF_TOKEN")
     hub = HfApi(endpoint=place)
     try:
-        address = hub.create_repo(repo_id, private=private, exist_ok=True)
-        if private and not hub.model_info(address.repo_id).private:
+        sdk = "gradio" if kind == "space" else None
+        address = hub.create_repo(repo_id, repo_type=kind, space_sdk=sdk, private=private, exist_ok=True)
+        if private and not hub.repo_info(address.repo_id, repo_type=kind).private:
             raise PublishError(
                 f"{address} exists and everybody can read it; push with --public if they may, or to another name"
             )
-        files = [glob.escape(name) for name in files_to_push(folder)]
-        hub.upload_folder(repo_id=address.repo_id, folder_path=folder, allow_patterns=files, commit_message=message)
+        hub.upload_folder(
+            repo_id=address.repo_id, repo_type=kind, folder_path=folder, commit_message=message,
+            allow_patterns=[glob.escape(name) for name in files],
+        )  # fmt: skip
     except ValueError as error:  # of the name, or of the card's front matter
         raise PublishError(f"{place} does not accept {repo_id!r}: {error}; correct that, and push again") from error
     except (httpx.HTTPError, OSError) as error:

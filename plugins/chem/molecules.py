@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_ATOMS = 200
 """Heavy atoms above which a molecule is a polymer or a protein, of which the tasks here know nothing."""
+SMILES_TOKEN = re.compile(r"\[[^]]*\]|Br|Cl|%\d\d|.")
+"""A bracketed atom, a two-letter element, a ring closure above nine, or any other letter (Schwaller et al. 2019)."""
 
 
 def read_molecule(raw: Any) -> Mol:

@@ -24,7 +24,6 @@ from medhub.plugins.chem.molecules import parse_molecule, parse_smiles, scaffold
 
 from .processing import flat_smiles
 from .properties import PROPERTIES
-from .tokens import spell
 
 LABEL_NAMES = tuple(PROPERTIES)
 MOSES_WHEEL = "molsets==0.3.1"
@@ -209,16 +208,10 @@ def _rows(smiles: Sequence[str], *, group: Sequence[str] | None = None, split: S
 def _usable(raw: Any, dropped: Counter[str]) -> str | None:
     """Return a molecule clean, None for one that cannot be learnt from, which is counted by its reason."""
     try:
-        smiles = flat_smiles(raw)
+        return flat_smiles(raw)
     except InputError:
         dropped["no carbon, too many atoms, or no valid structure"] += 1
         return None
-    try:
-        spell(smiles)
-    except InputError:
-        dropped["valences that SELFIES cannot write"] += 1
-        return None
-    return smiles
 
 
 def _refuse_unparsable(path: str | Path, molecules: Iterable[tuple[str, Any]]) -> None:

@@ -47,7 +47,7 @@ class OptimizationProcessor(Processor):
     """Molecules in, molecules out."""
 
     symbols: list[str] = field(default_factory=list)
-    """SELFIES symbols; the first tokens."""
+    """Of SMILES; the first tokens."""
     merges: list[list[int]] = field(default_factory=list)
     """Pairs of earlier tokens that make up each further one."""
     means: list[float] = field(default_factory=list)

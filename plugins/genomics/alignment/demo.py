@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,6 @@ HAEMOGLOBINS = (
 )
 # fmt: on
 """Two human proteins of one fold, a quarter of whose residues are the same."""
-KINDS = (".txt", ".sto", ".aln", ".paf")
 
 
 def inputs() -> list[Any]:
@@ -58,14 +54,13 @@ def examples() -> list[list[Any]]:
 
 
 def outputs() -> list[Any]:
-    """Return the components that show a result: the picture, what it comes to, the text, and files."""
+    """Return the components that show a result: the picture, what it comes to, and the text."""
     import gradio
 
     return [
         gradio.Image(label="Alignment", show_label=False, interactive=False, format="png"),
         gradio.Dataframe(headers=["", ""], label="Summary", interactive=False),
         gradio.Code(label="As text", lines=8, interactive=False),
-        gradio.Files(label="As files: text, Stockholm, CLUSTAL, PAF", interactive=False),
     ]
 
 
@@ -79,13 +74,4 @@ def draw(result: AlignmentPrediction) -> list[Any]:
         ["Score in bits", f"{result.score:.1f}"],
         ["CIGAR", result.cigar],
     ]
-    return [result.picture(), summary, text(result), _files(result)]
-
-
-def _files(result: AlignmentPrediction) -> list[str]:
-    """Write the alignment into a folder that goes when the result does."""
-    if not result.confidence:
-        return []
-    folder = tempfile.mkdtemp(prefix="medhub-alignment-")
-    weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
-    return [str(result.save(Path(folder) / f"alignment{kind}")) for kind in KINDS]
+    return [result.picture(), summary, text(result)]

@@ -121,6 +121,10 @@ class AlignmentPrediction(Prediction):
                  ".fasta": writing.fasta}  # fmt: skip
         return {**{kind: writer(write) for kind, write in kinds.items()}, **super().formats()}
 
+    def downloads(self) -> tuple[str, ...]:
+        """Return all formats; where nothing was aligned, those that have no need of it."""
+        return tuple(self.formats() if self.confidence else super().formats())
+
     def picture(self) -> Image:
         """Draw the alignment, the surer a column the darker."""
         from .drawing import draw_alignment

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +52,6 @@ def outputs() -> list[Any]:
     return [
         gradio.Image(label="Labels, the bars as high as they are probable", interactive=False, format="png"),
         gradio.Dataframe(label="Runs of one label", interactive=False, wrap=True),
-        gradio.File(label="Every position, as CSV"),
     ]
 
 
@@ -68,11 +64,4 @@ def draw(result: LabelledSequence | SequenceLikelihood) -> list[Any]:
         header = ["next", "probability"]
         ordered = sorted(result.following.items(), key=lambda item: item[1], reverse=True)
         table = [[name, f"{value:.3f}"] for name, value in ordered]
-    return [result.picture(), {"headers": header, "data": table[:MOST_ROWS]}, _csv(result)]
-
-
-def _csv(result: LabelledSequence | SequenceLikelihood) -> str:
-    """Write every position into a folder that goes when the result does."""
-    folder = tempfile.mkdtemp(prefix="medhub-positions-")
-    weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
-    return str(result.save(Path(folder) / "positions.csv"))
+    return [result.picture(), {"headers": header, "data": table[:MOST_ROWS]}]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-import weakref
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +47,7 @@ def examples() -> list[list[Any]]:
 
 
 def outputs() -> list[Any]:
-    """Return the components that show a result: the regions, the slice, their sizes, the mask's file, and the result.
+    """Return the components that show a result: the regions, the slice, their sizes, and the result.
 
     The slider shows another slice of the result that the page keeps for the visitor.
     """
@@ -58,10 +56,9 @@ def outputs() -> list[Any]:
     regions = gradio.AnnotatedImage(label="Regions", height=SHOWN)
     place = gradio.Slider(label="Slice", minimum=1, maximum=2, step=1, visible=False)
     sizes = gradio.Dataframe(headers=HEADERS, label="Sizes", interactive=False)
-    file = gradio.File(label="Mask, on the grid of the image", interactive=False)
     kept = gradio.State(None, time_to_live=KEPT_SECONDS)
     place.release(_draw_slice, inputs=[kept, place], outputs=[regions], api_visibility="private")
-    return [regions, place, sizes, file, kept]
+    return [regions, place, sizes, kept]
 
 
 def draw(result: SegmentationPrediction) -> list[Any]:
@@ -71,7 +68,7 @@ def draw(result: SegmentationPrediction) -> list[Any]:
     most = int((result.mask > 0).sum((1, 2)).argmax())
     slices = len(result.mask)
     slider = gradio.Slider(maximum=max(slices, 2), value=most + 1, visible=slices > 1)
-    return [_draw_slice(result, most + 1), slider, _table(result), str(_mask_file(result)), result]
+    return [_draw_slice(result, most + 1), slider, _table(result), result]
 
 
 def _draw_slice(result: SegmentationPrediction | None, place: float) -> Any:
@@ -99,10 +96,3 @@ def _table(result: SegmentationPrediction) -> list[list[str]]:
          f"{region.confidence:.2f}"]
         for label, region in result.regions.items()
     ]  # fmt: skip
-
-
-def _mask_file(result: SegmentationPrediction) -> Path:
-    """Write the mask into a folder that goes when the result does."""
-    folder = tempfile.mkdtemp(prefix="medhub-mask-")
-    weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
-    return result.save(Path(folder) / ("mask.nii.gz" if len(result.mask) > 1 else "regions.mask.png"))

@@ -106,6 +106,10 @@ class SegmentationPrediction(Prediction):
             **super().formats(),
         }
 
+    def downloads(self) -> tuple[str, ...]:
+        """Return the mask's format, NIfTI for a volume, and those of every result."""
+        return (".nii.gz" if len(self.mask) > 1 else ".mask.png", *super().formats())
+
     def title(self) -> str:
         """Say what was found of each label."""
         said = [_say(label, region) for label, region in self.regions.items() if region.pixels]

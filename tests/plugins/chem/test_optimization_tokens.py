@@ -1,4 +1,4 @@
-"""chem/optimization: molecules as SELFIES and tokens, the processor, rows and properties."""
+"""chem/optimization: molecules as SMILES and tokens, the processor, rows and properties."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def test_what_stands_behind_the_bound_does_not_count() -> None:
     assert write_smiles("") is None
 
 
-def test_valences_that_selfies_does_not_know_are_named() -> None:
-    with pytest.raises(InputError, match="cannot be written as SELFIES"):
-        spell("CS(C)(C)(C)(C)(C)C")
+@pytest.mark.parametrize("text", ["C1CC", "CC(", "F(C)(C)C", "CC.O", "cc"])
+def test_what_is_written_wrongly_is_no_molecule(text: str) -> None:
+    assert write_smiles(text) is None
 
 
 def test_properties_are_those_of_the_literature() -> None:

@@ -12,7 +12,7 @@ from rdkit import Chem
 import medhub
 from medhub.checks import Subject
 from medhub.errors import InputError, ProcessorError
-from medhub.plugins.chem.molecules import read_molecule
+from medhub.plugins.chem.molecules import SMILES_TOKEN, read_molecule
 from medhub.plugins.chem.toxicity.descriptors import compute_descriptors, descriptor_names
 from medhub.plugins.chem.toxicity.graph import (
     ATOM_FEATURES,
@@ -25,7 +25,7 @@ from medhub.plugins.chem.toxicity.graph import (
 from medhub.plugins.chem.toxicity.model import ToxicityModel
 from medhub.plugins.chem.toxicity.processing import ToxicityProcessor
 from medhub.plugins.chem.toxicity.results import ToxicityPrediction
-from medhub.plugins.chem.toxicity.tokens import ATOM, TOKEN
+from medhub.plugins.chem.toxicity.tokens import ATOM
 from medhub.predictor import Predictor
 
 NETWORKS = ("dnn", "cnn", "mpnn")
@@ -126,10 +126,10 @@ def test_a_descriptor_that_rdkit_lacks_is_an_error() -> None:
 
 
 def test_tokens_are_atoms_bonds_and_rings() -> None:
-    assert TOKEN.findall("C[C@@H](Cl)c1ccc(Br)%12=N") == [
+    assert SMILES_TOKEN.findall("C[C@@H](Cl)c1ccc(Br)%12=N") == [
         "C", "[C@@H]", "(", "Cl", ")", "c", "1", "c", "c", "c", "(", "Br", ")", "%12", "=", "N",
     ]  # fmt: skip
-    assert [token for token in TOKEN.findall("[nH]1c(Cl)c-2#*/%12=N") if ATOM.match(token)] == [
+    assert [token for token in SMILES_TOKEN.findall("[nH]1c(Cl)c-2#*/%12=N") if ATOM.match(token)] == [
         "[nH]", "c", "Cl", "c", "*", "N",
     ]  # fmt: skip
 
