@@ -57,7 +57,7 @@ def upload(
                 f"{address} exists and everybody can read it; push with --public if they may, or to another name"
             )
         hub.upload_folder(
-            repo_id=address.repo_id, repo_type=kind, folder_path=folder, commit_message=message,
+            repo_id=address.repo_id, repo_type=kind, folder_path=Path(folder), commit_message=message,
             allow_patterns=[glob.escape(name) for name in files],
         )  # fmt: skip
     except ValueError as error:  # of the name, or of the card's front matter

@@ -27,7 +27,9 @@ def find_vocabulary(spellings: Iterable[Spelling]) -> list[str]:
 def number_tokens(spellings: list[Spelling], vocabulary: list[str]) -> NDArray[np.uint8]:
     """Return the token numbers of several spellings of a molecule, (length, spellings), padded to the longest."""
     number_of = {token: number for number, token in enumerate(vocabulary, start=FIRST)}
-    rows = [[number_of.get(token, UNKNOWN) for token in SMILES_TOKEN.findall(spelling.smiles)] for spelling in spellings]
+    rows = [
+        [number_of.get(token, UNKNOWN) for token in SMILES_TOKEN.findall(spelling.smiles)] for spelling in spellings
+    ]
     tokens = np.full((max(map(len, rows)), len(rows)), PADDING, dtype=np.uint8)
     for column, row in enumerate(rows):
         tokens[: len(row), column] = row
