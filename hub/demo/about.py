@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 
 from medhub.predictor import Predictor, model_folder
 from medhub.publishing.card import CARD_FILE
-from medhub.publishing.page import read_page
+from medhub.publishing.page import Page, read_page
 from medhub.registry import Task
 
 SECTIONS = {
@@ -31,8 +31,12 @@ class About:
     name: str
     """By which `from_pretrained` knows it."""
     sentence: str
+    trained_on: str = ""
+    """The data, in words; empty for a model without a card, as are the following two."""
+    figure: str = ""
+    """What the first metric came to on the test rows."""
     sections: Mapping[str, str] = field(default_factory=dict)
-    """Of the card, as Markdown, by heading; empty for a model without a card."""
+    """Of the card, as Markdown, by heading."""
 
     @classmethod
     def of(cls, predictor: Predictor) -> Self:
@@ -47,7 +51,18 @@ class About:
         """Describe a model by its folder, without loading it."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         name = folder.name if Path(name).is_absolute() else name
-        return cls(name, _sentence(task, config["architecture"]), _sections(folder))
+        sentence = _sentence(task, config["architecture"])
+        card = folder / CARD_FILE
+        if not card.is_file():
+            return cls(name, sentence)
+        found = ModelCard(card.read_text(encoding="utf-8"))
+        result = next(iter(found.data.get("eval_results") or ()), None)
+        return cls(
+            name, sentence,
+            trained_on=result.dataset_name if result else "",
+            figure=f"{result.metric_name} {result.metric_value:.3f}" if result else "",
+            sections=_sections(read_page(found.text)),
+        )  # fmt: skip
 
     @property
     def title(self) -> str:
@@ -70,11 +85,7 @@ def _sentence(task: Task, architecture: str) -> str:
     return f"{task.summary[:1].upper()}{task.summary[1:]}. Task `{task.id}`, network `{architecture}`."
 
 
-def _sections(folder: Path) -> dict[str, str]:
-    path = folder / CARD_FILE
-    if not path.is_file():
-        return {}
-    page = read_page(ModelCard(path.read_text(encoding="utf-8")).text)
+def _sections(page: Page) -> dict[str, str]:
     facts = "\n".join(line for line in page.introduction.splitlines() if line.startswith("- "))
     found = {}
     for heading, names in SECTIONS.items():

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from html import escape
-from pathlib import Path
 
 import gradio
 
 from medhub.demo.about import About
-from medhub.demo.page import fill, open_blocks
+from medhub.demo.page import fill, open_blocks, show_notice
 from medhub.demo.uploads import Uploads
 from medhub.predictor import from_pretrained
-from medhub.registry import Task, get, zoo_index, zoo_models
-from medhub.results import NOTICE
+from medhub.registry import Task, get, tasks, zoo_index, zoo_models
 
 LOADED = 4
 """Models that are kept in memory, the latest used."""
@@ -30,19 +28,20 @@ class Entry:
 
     def matches(self, words: str) -> bool:
         """Whether all words that a visitor sought occur in what is said of the model."""
-        text = " ".join([self.about.name, self.about.sentence, self.task.modality, *self.about.sections.values()])
+        about = self.about
+        text = " ".join([about.name, about.sentence, self.task.modality, about.trained_on, *about.sections.values()])
         return all(word in text.lower() for word in words.lower().split())
 
 
 def gallery() -> gradio.Blocks:
     """Return the gallery of the zoo; a model is loaded when somebody first asks it."""
     load = lru_cache(maxsize=LOADED)(from_pretrained)
-    entries = [_entry(name, folder, task) for (name, folder), task in zip(
-        zoo_models().items(), zoo_index().values(), strict=True)]  # fmt: skip
+    entries = _entries()
     uploads = Uploads()
     with open_blocks("MedHub") as page:
+        gradio.Navbar(visible=False)
         gradio.Markdown(f"# MedHub\n{len(entries)} models of medicine that can be tried here.")
-        gradio.Markdown(f"**{NOTICE}**", elem_classes="notice")
+        show_notice()
         sought = gradio.Textbox(label="Search", placeholder="x-ray, protein, toxicity, gru ...", max_lines=1)
         shown = gradio.HTML(_listed(entries))
         sought.change(
@@ -59,33 +58,34 @@ def gallery() -> gradio.Blocks:
     return page
 
 
-def _entry(name: str, folder: Path, task: str) -> Entry:
-    found = get(task)
-    return Entry(About.read(name, folder, found), found)
+def _entries() -> list[Entry]:
+    """Return the zoo's models in the order of the areas and their tasks."""
+    folders, task_of = zoo_models(), zoo_index()
+    areas = dict.fromkeys([*AREAS, *(id.partition("/")[0] for id in tasks())])
+    order = [id for area in areas for id in tasks() if id.startswith(f"{area}/")]
+    names = sorted(folders, key=lambda name: (order.index(task_of[name]), name))
+    return [Entry(About.read(name, folders[name], get(task_of[name])), get(task_of[name])) for name in names]
 
 
 def _listed(entries: list[Entry]) -> str:
     """Write the models as HTML, by area and task."""
     by_area: dict[str, dict[str, list[Entry]]] = {}
     for entry in entries:
-        by_area.setdefault(entry.task.area, {}).setdefault(entry.task.id, []).append(entry)
+        by_area.setdefault(entry.task.area, {}).setdefault(entry.task.summary, []).append(entry)
     parts = [
-        f"<h2>{AREAS.get(area, area)}</h2>"
-        + "".join(f"<h3>{escape(_heading(task))}</h3>{_links(found)}" for task, found in tasks.items())
-        for area, tasks in by_area.items()
+        f"<h2>{escape(AREAS.get(area, area))}</h2>"
+        + "".join(
+            f"<h3>{escape(summary[:1].upper() + summary[1:])}</h3>{_links(found)}" for summary, found in of.items()
+        )
+        for area, of in by_area.items()
     ]
-    return "".join(parts) or "<p>No model has all of these words; try one of them.</p>"
-
-
-def _heading(task: str) -> str:
-    """Name a task for a reader: "structure optimisation" is written as its folder is."""
-    return task.partition("/")[2].replace("_", " ").capitalize()
+    return "".join(parts) or "<p>No model has all of these words; leave one out.</p>"
 
 
 def _links(entries: list[Entry]) -> str:
     items = "".join(
-        f'<li><a href="./{escape(entry.about.name)}">{escape(entry.about.name)}</a><br>'
-        f"{escape(entry.about.sentence.partition('. ')[0])}</li>"
-        for entry in entries
+        f'<li><a href="./{escape(about.name)}">{escape(about.name)}</a><br>{escape(about.trained_on)}<br>'
+        f"Test: {escape(about.figure)}</li>"
+        for about in (entry.about for entry in entries)
     )
-    return f"<ul>{items}</ul>"
+    return f'<ul class="models">{items}</ul>'

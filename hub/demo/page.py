@@ -24,12 +24,23 @@ from medhub.results import NOTICE, Prediction
 
 CACHE_SECONDS = (600, 3600)
 """How often the files that visitors gave or got are looked through, and the age at which they are deleted."""
-STYLE = ".notice {border-left: 4px solid var(--color-accent); padding-left: 0.75rem}"
+STYLE = """
+.notice {border-left: 4px solid var(--color-accent); padding: 0.25rem 0.75rem; font-weight: 600}
+.models {display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); gap: 0.75rem;
+         list-style: none; margin: 0; padding: 0}
+.models li {border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 0.75rem; margin: 0}
+.models a {font-weight: 600}
+"""
 
 
 def open_blocks(title: str) -> gradio.Blocks:
     """Return an empty page, or first page of several, that reports to nobody and deletes what it was given."""
     return gradio.Blocks(title=title, analytics_enabled=False, delete_cache=CACHE_SECONDS)
+
+
+def show_notice() -> None:
+    """Say that this is for research only."""
+    gradio.HTML(f'<p class="notice">{NOTICE}</p>')
 
 
 def build(predictor: Predictor) -> gradio.Blocks:
@@ -60,13 +71,14 @@ def fill(
     """
     plugin = task.module("demo")
     gradio.Markdown(f"# {about.title}\n{about.sentence}")
-    gradio.Markdown(f"**{NOTICE}**", elem_classes="notice")
+    show_notice()
     with gradio.Row():
         with gradio.Column():
             inputs = plugin.inputs()
             with gradio.Row():
                 predict = gradio.Button("Predict", variant="primary")
                 explain = gradio.Button("Predict and explain")
+            under_inputs = gradio.Column()
         with gradio.Column():
             said = gradio.Markdown("The result appears here.", elem_classes="result")
             outputs = plugin.outputs()
@@ -74,15 +86,16 @@ def fill(
             picture = gradio.Image(
                 label="Explanation", interactive=False, format="png", buttons=["download"], visible=False
             )
-            files = gradio.File(label="Download the result", file_count="multiple", interactive=False)
+            files = gradio.File(label="Download the result", file_count="multiple", interactive=False, visible=False)
             with gradio.Accordion("As data", open=False):
                 record = gradio.JSON(show_label=False)
     everything = [said, *outputs, caption, picture, files, record]
     answer = partial(_answer, load, plugin)
-    gradio.Examples(
-        plugin.examples(), inputs=inputs, outputs=everything, fn=answer, run_on_click=True, cache_examples=False,
-        api_visibility="private",
-    )  # fmt: skip
+    with under_inputs:
+        gradio.Examples(
+            plugin.examples(), inputs=inputs, outputs=everything, fn=answer, run_on_click=True, cache_examples=False,
+            api_visibility="private",
+        )  # fmt: skip
     for button, name in ((predict, "predict"), (explain, "explain")):
         button.click(
             partial(answer, explain=name == "explain"), inputs=inputs, outputs=everything, api_name=f"{prefix}{name}"
@@ -129,6 +142,6 @@ def _answer(load: Callable[[], Predictor], plugin: Any, *values: Any, explain: b
             *plugin.draw(result),
             gradio.Markdown(explained.caption if explained else "", visible=explain),
             gradio.Image(explained.picture if explained else None, visible=explain),
-            files,
+            gradio.File(files, visible=True),
             result.to_dict(),
         ]

@@ -33,9 +33,9 @@ class OptimizationConfig(MedConfig):
     decoder_size: int = 512
     """Width of the recurrent layer that writes one."""
     latent_size: int = 64
-    divergence: float = 0.1
+    divergence: float = 0.4
     """Of "vae": weight of the Kullback-Leibler divergence, which draws what is read towards the standard normal."""
-    jitter: float = 0.1
+    jitter: float = 0.7
     """Of "gan": deviation of the noise that training adds to what is read, so that neighbours decode alike."""
     adversary_size: int = 256
     """Of "gan": width of the generator's and the discriminator's layers."""
