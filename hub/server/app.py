@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
+from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from medhub.server.demos import Demos
 from medhub.server.errors import BadRequest, NotFound, OutOfSpace, Refusal
 from medhub.server.hub import Hub
 from medhub.server.limits import Limits
@@ -21,15 +25,25 @@ from medhub.server.web import failures
 
 ROUTES = (
     "identity", "oauth", "repositories", "listing", "browse", "revisions", "uploads", "downloads", "lfs", "xet", "git",
-    "discussions", "gating", "social",
+    "discussions", "gating", "social", "demos",
 )  # fmt: skip
 """Modules of medhub.server.routes, each with a `router`. The pages come last: a model's page is at /namespace/name."""
 
 
 def create_app(hub: Hub) -> ASGIApp:
     """Return the application that serves this Hub."""
-    app = FastAPI(title="MedHub", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    demos = Demos(hub)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_sync(demos.close)
+
+    app = FastAPI(
+        title="MedHub", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan
+    )
     app.state.hub = hub
+    app.state.demos = demos
     app.state.limits = Limits(hub.settings.requests)
     for name in ROUTES:
         app.include_router(import_module(f"medhub.server.routes.{name}").router)

@@ -40,7 +40,7 @@ def listen(hub: Hub) -> tuple[uvicorn.Server, socket.socket, str]:
         ) from error
     listener.listen(2048)
     config = uvicorn.Config(
-        create_app(hub), http="httptools", ws="none", lifespan="off", log_level="warning", access_log=False,
+        create_app(hub), http="httptools", ws="none", lifespan="on", log_level="warning", access_log=False,
         server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=10,
         # with a proxy on this machine in front, the caller's address is the one that the proxy saw
         proxy_headers=bool(settings.public_url), forwarded_allow_ips="127.0.0.1",
