@@ -45,6 +45,8 @@ PAUSE = 60.0
 """Seconds before a demo that failed is tried again."""
 STEP = 0.5
 """Seconds between two looks at a worker."""
+WORKER = (sys.executable, "-P", "-m", "medhub.demo.worker")
+"""The command of a worker; -P keeps the folder that it starts in from being one to import from."""
 FOLDER = "demos"
 """Where the workers' private folders are, in the Hub's data folder."""
 SOCKET = "socket"
@@ -156,7 +158,8 @@ class Demos:
             self._closed = True
             for demo in [*self._demos.values()]:
                 self._stop(demo)
-        for thread in [*self._threads]:
+            threads = [*self._threads]
+        for thread in threads:
             thread.join()
 
     def _start(self, repo: Repo, commit: str) -> Demo:
@@ -247,8 +250,8 @@ class Demos:
                 seconds=PAUSE,
             )
         line = [
-            sys.executable, "-P", "-m", "medhub.demo.worker", str(model), "--name", demo.name,
-            "--socket", demo.socket, "--memory", str(self.memory), "--upload", str(UPLOAD),
+            *WORKER, str(model), "--name", demo.name, "--socket", demo.socket,
+            "--memory", str(self.memory), "--upload", str(UPLOAD),
         ]  # fmt: skip
         with open(demo.folder / "log", "wb") as log:
             return subprocess.Popen(
@@ -349,7 +352,7 @@ def _installed() -> bool:
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End a worker and what it started. It holds nothing that would have to be kept."""
     if process.returncode is None:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
