@@ -37,7 +37,7 @@ TO_WORKER = ("accept", "accept-encoding", "accept-language", "content-length", "
 """Headers of a request that a worker gets: nothing that says who asks."""
 FROM_WORKER = frozenset(
     (
-        "accept-ranges", "content-disposition", "content-encoding", "content-length", "content-range", "content-type",
+        "accept-ranges", "content-encoding", "content-length", "content-range", "content-type",
         "etag", "last-modified",
     )
 )  # fmt: skip
@@ -46,6 +46,9 @@ NO_ORIGIN = {"Access-Control-Allow-Origin": "null", "Access-Control-Allow-Creden
 """What lets a page in a sandbox read the answers: it has no origin. The signed address is what it needs besides."""
 HEARTBEAT = "gradio_api/heartbeat/"
 """What an open page asks all the time, whether somebody is at it or not."""
+# a link to a file would else open it in place of the demo: for a page without origin "download" is only a wish
+DATA = {**HARMLESS, "Content-Disposition": "attachment"}
+"""What goes with answers that are no part of the page: nothing of them is ever shown as a page of its own."""
 SANDBOX = "allow-scripts allow-forms allow-downloads"
 """What the demo's page may do in its frame."""
 
@@ -105,7 +108,7 @@ async def ask(request: Request, demo: Annotated[Demo, Depends(granted)], signed:
             raise DemoUnavailable("the demo ended; load the page again, which starts it", seconds=1) from error
         raise
     headers = {name: value for name, value in answer.headers.items() if name in FROM_WORKER}
-    headers |= HARMLESS if path.startswith("gradio_api/") else _page_headers(_place(request, signed))
+    headers |= DATA if path.startswith("gradio_api/") else _page_headers(_place(request, signed))
     return _Passed(answer, headers | NO_ORIGIN, closing)
 
 
