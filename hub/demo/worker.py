@@ -28,7 +28,8 @@ from medhub.errors import MedHubError
 READY = "ready"
 OPEN_FILES = 1024
 RESERVED = 3 << 30
-"""Bytes of address space that the libraries claim and do not use, measured with all tasks and rounded up."""
+"""Bytes that the limit on data allows beyond `--memory`: with any model of the zoo the libraries claim 1.2 GB that they
+never touch, and threads need more."""
 VISITORS_WAITING = 32
 """Predictions that may wait while one is made; who comes then is told to come back."""
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import errno
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
-from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -30,18 +27,9 @@ ROUTES = (
 """Modules of medhub.server.routes, each with a `router`. The pages come last: a model's page is at /namespace/name."""
 
 
-def create_app(hub: Hub) -> ASGIApp:
-    """Return the application that serves this Hub."""
-    demos = Demos(hub)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        await run_sync(demos.close)
-
-    app = FastAPI(
-        title="MedHub", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan
-    )
+def create_app(hub: Hub, demos: Demos) -> ASGIApp:
+    """Return the application that serves this Hub and its demos, which the caller closes in the end."""
+    app = FastAPI(title="MedHub", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.hub = hub
     app.state.demos = demos
     app.state.limits = Limits(hub.settings.requests)

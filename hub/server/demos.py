@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 UPLOAD = 256 << 20
 """Bytes of the largest file that a visitor may give."""
+DISK = 4 << 30
+"""Bytes of files that one worker may hold, all visitors' together."""
 START = 180.0
 """Seconds in which a worker has to be ready."""
 LONGEST = 4 * 3600.0
@@ -268,6 +271,8 @@ class Demos:
             return f"The model was not ready within {START:g} seconds."
         if _resident(process.pid) > self.memory:
             return f"The demo was stopped: it took more than {self.memory >> 20} MiB of memory."
+        if _held(demo.folder) > DISK:
+            return f"The demo was stopped: it held more than {DISK >> 30} GiB of files."
         return None
 
     def _outdated(self, demo: Demo) -> bool:
@@ -345,6 +350,7 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
+@cache
 def _installed() -> bool:
     return find_spec("gradio") is not None
 
@@ -372,6 +378,15 @@ def _resident(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
     except (OSError, IndexError):
         return 0
+
+
+def _held(folder: Path) -> int:
+    """Return the bytes of the files in a folder, some of which may go meanwhile."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            size += path.lstat().st_size
+    return size
 
 
 def _ending(code: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import textwrap
@@ -30,8 +31,7 @@ from web_client import Browser, Page, card, give_passwords, make, put
 from medhub.server import demos as workers
 from medhub.server import repositories
 from medhub.server.access import OPERATOR
-from medhub.server.app import Demos
-from medhub.server.demos import Demo
+from medhub.server.demos import Demo, Demos
 from medhub.server.hub import open_hub
 from medhub.server.routes import demos as routes
 from medhub.server.serve import running
@@ -59,7 +59,7 @@ def settings(opened: list[Demos]) -> Iterator[dict[str, Any]]:
         return opened[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("medhub.server.app.Demos", create)
+        patch.setattr("medhub.server.serve.Demos", create)
         yield {"demos": 2}
 
 
@@ -297,12 +297,14 @@ def test_events_come_as_they_happen_and_hanging_up_reaches_the_worker(
     demo = demo_of(served, demos, repo)
     with httpx.stream("GET", f"{place}events", trust_env=False, timeout=60) as response:
         assert response.headers["Content-Type"] == "text/event-stream"
-        assert next(response.iter_lines()) == "data: now"
+        events = response.iter_lines()  # without a name it would be gone at once, and the stream with it
+        assert next(events) == "data: now"
         assert demo.asking == 1
     wait_for(lambda: (demo.folder / "hung-up").exists())
     wait_for(lambda: demo.asking == 0)
     with httpx.stream("GET", f"{place}gradio_api/heartbeat/events", trust_env=False, timeout=60) as response:
-        assert next(response.iter_lines()) == "data: now"
+        events = response.iter_lines()
+        assert next(events) == "data: now"
         assert demo.asking == 0, "an open page alone does not keep a demo"
 
 
@@ -404,7 +406,8 @@ def test_a_demo_that_nobody_uses_is_stopped(stand_in: None, served: TestHub, dem
     _, place = started(alice, "alice/idle")
     demo = demo_of(served, demos, repo)
     with httpx.stream("GET", f"{place}events", trust_env=False, timeout=60) as response:
-        next(response.iter_lines())
+        events = response.iter_lines()
+        next(events)
         leave_alone(demo)
         assert demo.idle == 0, "one that answers somebody is in use"
     wait_for(lambda: leave_alone(demo) or gone(demo))
@@ -446,6 +449,18 @@ def test_a_demo_that_takes_too_much_memory_is_stopped(
     monkeypatch.setattr(demos, "memory", 4)
     make(served, "alice/heavy", FILES)
     assert "files have" in wait_for(lambda: alice.get("/alice/heavy/try").alert)
+
+
+def test_a_demo_that_holds_too_many_files_is_stopped(
+    stand_in: None, served: TestHub, demos: Demos, alice: Browser
+) -> None:
+    repo = make(served, "alice/disk", FILES)
+    started(alice, "alice/disk")
+    demo = demo_of(served, demos, repo)
+    with open(demo.folder / "tmp" / "given", "wb") as file:
+        file.truncate(workers.DISK + 1)
+    wait_for(lambda: gone(demo))
+    assert "GiB of files" in alice.get("/alice/disk/try").alert
 
 
 def test_a_new_commit_leads_to_a_new_worker(stand_in: None, served: TestHub, demos: Demos, alice: Browser) -> None:
@@ -490,8 +505,14 @@ def test_workers_end_with_the_hub_and_leave_nothing(stand_in: None, opened: list
         give_passwords(other)
         repo = make(other, "alice/tox", FILES)
         with closing(Browser(other, "alice")) as alice:
-            started(alice, "alice/tox")
+            _, place = started(alice, "alice/tox")
         demo = demo_of(other, opened[-1], repo)
+        stack = ExitStack()
+        page = stack.enter_context(httpx.stream("GET", f"{place}gradio_api/heartbeat/events", trust_env=False))
+        lines = page.iter_lines()
+        assert next(lines) == "data: now"
+    with stack:
+        assert {*lines} <= {"", "data: now"}, "an open page does not hold the Hub up; its stream ends"
     assert gone(demo)
     assert list((tmp_path / "hub" / "demos").iterdir()) == []
     hub.database.close()
@@ -509,7 +530,7 @@ def ask(place: str, *values: Any) -> tuple[str, Any]:
     return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
 
 
-def test_a_pushed_model_answers(served: TestHub, alice: Browser, untrained: Path) -> None:
+def test_a_pushed_model_answers(served: TestHub, demos: Demos, alice: Browser, untrained: Path) -> None:
     api = served.api("alice")
     api.create_repo("alice/tox", private=False)
     api.upload_folder(repo_id="alice/tox", folder_path=untrained)
@@ -525,7 +546,12 @@ def test_a_pushed_model_answers(served: TestHub, alice: Browser, untrained: Path
     kind, message = ask(place, "C1CC")
     assert kind == "error"
     assert "C1CC" in json.dumps(message)
-    (folder,) = (served.hub.settings.data / "demos").iterdir()
+    with served.hub.database.read() as session:
+        demo = demos.running(session.execute(select(Repo.id).where(Repo.path == "alice/tox")).scalar_one())
+    assert demo
+    assert demo.process
+    assert re.search(r"Max core file size +0 +0", Path(f"/proc/{demo.process.pid}/limits").read_text())
+    folder = demo.folder
     assert folder.stat().st_mode & 0o777 == 0o700
     assert any((folder / "tmp").iterdir()), "what visitors give and get lies in the worker's own folder"
 
