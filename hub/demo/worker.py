@@ -1,7 +1,8 @@
-"""A demo in a process of its own, for a Hub: `python -P -m medhub.demo.worker FOLDER --name org/name --socket FILE`.
+"""A demo in a process of its own, for a Hub: `python -P -m medhub.demo.worker org/name --socket FILE ...`.
 
-It loads the model in FOLDER with what is installed, serves its page on a Unix socket, and writes one line, READY, when
-it can be asked. Where the model cannot be loaded, the last line of standard error says why, and the exit status is 1.
+It loads the model from the folder org/name in the working directory with what is installed, serves its page on a Unix
+socket, and writes one line, READY, when it can be asked. Where the model cannot be loaded, the last line of standard
+error says why, and the exit status is 1.
 It ends, and removes the folder that the socket is in, as soon as standard input does: with whoever started it.
 
 Every request says in X-Forwarded-Prefix which part of its path leads to the page, so that one worker serves every
@@ -17,7 +18,6 @@ import shutil
 import socket
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -40,10 +40,9 @@ def main() -> None:
     _limit(memory=asked.memory + RESERVED, file=asked.upload)
     threading.Thread(target=_end_with_parent, args=[asked.socket.parent], daemon=True).start()
     try:
-        app = _page(asked.folder, asked.name, upload=asked.upload)
+        app = _page(asked.name, upload=asked.upload)
     except MedHubError as error:
-        # the folder is the Hub's own, and tells a visitor nothing
-        sys.exit(str(error).replace(str(asked.folder), asked.name))
+        sys.exit(str(error))
     import uvicorn
 
     listener = socket.socket(socket.AF_UNIX)
@@ -74,8 +73,7 @@ class Prefixed:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m medhub.demo.worker", description="Serve one model's demo.")
-    parser.add_argument("folder", type=Path, help="the model's folder")
-    parser.add_argument("--name", required=True, help="what the model is called, org/name")
+    parser.add_argument("name", help="what the model is called, org/name, and where it lies")
     parser.add_argument("--socket", type=Path, required=True, help="where to listen, in a private folder that goes")
     parser.add_argument("--memory", type=int, required=True, help="bytes of memory that it may take")
     parser.add_argument("--upload", type=int, required=True, help="bytes of the largest file that a visitor may give")
@@ -106,15 +104,12 @@ def _end_with_parent(private: Path) -> None:
     os._exit(0)
 
 
-def _page(folder: Path, name: str, *, upload: int) -> FastAPI:
-    """Return the application: the page of the model in `folder`. Raises MedHubError where there can be none."""
-    from medhub.demo.page import build
+def _page(name: str, *, upload: int) -> FastAPI:
+    """Return the application: the page of a model by its name. Raises MedHubError where there can be none."""
+    from medhub.demo import build
     from medhub.predictor import from_pretrained
 
-    predictor = from_pretrained(folder, device="cpu")
-    if predictor.provenance:
-        predictor.provenance = replace(predictor.provenance, model=name)
-    page = build(predictor)
+    page = build(from_pretrained(name, device="cpu"))
     page.queue(max_size=VISITORS_WAITING)
     import gradio
 

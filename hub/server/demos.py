@@ -52,7 +52,7 @@ WORKER = (sys.executable, "-P", "-m", "medhub.demo.worker")
 """The command of a worker; -P keeps the folder that it starts in from being one to import from."""
 FOLDER = "demos"
 """Where the workers' private folders are, in the Hub's data folder."""
-SOCKET = "socket"
+SOCKET, MODELS = "socket", "models"
 LONGEST_SOCKET = 107
 """Bytes of a Unix socket's address, in Linux."""
 KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "OMP_NUM_THREADS")
@@ -221,12 +221,13 @@ class Demos:
 
     def _run(self, demo: Demo) -> str:
         """Start a demo's worker and watch it until it ends or has to; return what to tell visitors, if anything."""
-        model = demo.folder / "model"
+        # the worker finds the model by its name, which is all that its page and its results say of where it came from
+        model = demo.folder / MODELS / demo.name
         write_model(self._hub, demo.repo_id, demo.commit, model, most=self.memory)
         with self._turn:
             if demo.stopped:
                 return ""
-            demo.process = self._spawn(demo, model)
+            demo.process = self._spawn(demo)
         process = demo.process
         assert process.stdout
         while process.poll() is None:
@@ -245,7 +246,7 @@ class Demos:
             return f"The demo ended unexpectedly ({_ending(code)}). Nothing else was touched."
         return f"The model could not be loaded: {_last_line(demo.folder / 'log') or _ending(code)}"
 
-    def _spawn(self, demo: Demo, model: Path) -> subprocess.Popen[bytes]:
+    def _spawn(self, demo: Demo) -> subprocess.Popen[bytes]:
         if len(os.fsencode(demo.socket)) > LONGEST_SOCKET:
             raise DemoUnavailable(
                 f"The Hub's data folder has too long a path for a socket in it, {demo.socket}; its operator can move "
@@ -253,12 +254,11 @@ class Demos:
                 seconds=PAUSE,
             )
         line = [
-            *WORKER, str(model), "--name", demo.name, "--socket", demo.socket,
-            "--memory", str(self.memory), "--upload", str(UPLOAD),
+            *WORKER, demo.name, "--socket", demo.socket, "--memory", str(self.memory), "--upload", str(UPLOAD),
         ]  # fmt: skip
         with open(demo.folder / "log", "wb") as log:
             return subprocess.Popen(
-                line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=demo.folder,
+                line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=demo.folder / MODELS,
                 env=_environment(demo.folder), start_new_session=True,
             )  # fmt: skip
 
@@ -296,7 +296,7 @@ def write_model(hub: Hub, repo_id: str, commit: str, folder: Path, *, most: int)
             f"The model's files have {size >> 20} MiB, and a demo on this Hub may take {most >> 20} MiB of memory.",
             seconds=PAUSE,
         )
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for entry in entries:
         with open(folder / entry.path, "xb") as file:
             for piece in _pieces(hub, repo_id, entry):

@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                 time.sleep(0.05)
         except OSError:
-            (folder.parent / "hung-up").touch()
+            (Path(given.socket).parent / "hung-up").touch()
             self.close_connection = True
 
     def _pieces(self) -> Any:
@@ -106,11 +106,11 @@ def wait_for_the_end() -> None:
 
 
 parser = argparse.ArgumentParser()
-parser.add_argument("folder", type=Path)
-for option in ("--name", "--socket", "--memory", "--upload"):
+parser.add_argument("name")
+for option in ("--socket", "--memory", "--upload"):
     parser.add_argument(option, required=True)
 given = parser.parse_args()
-folder: Path = given.folder
+folder = Path(given.name)
 threading.Thread(target=wait_for_the_end, daemon=True).start()
 if not (folder / "model.safetensors").exists():
     sys.exit(f"WeightsError\n{given.name} holds no model.safetensors")

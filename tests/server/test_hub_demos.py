@@ -540,9 +540,11 @@ def test_a_pushed_model_answers(served: TestHub, demos: Demos, alice: Browser, u
     kind, data = ask(place, "OC(=O)c1ccccc1OC(C)=O")
     assert kind == "complete"
     assert '"model": "alice/tox"' in json.dumps(data), "the record names the model, not the Hub's folder"
-    picture = next(value["url"] for value in data if isinstance(value, dict) and "url" in value)
-    assert picture.startswith(place)
-    assert httpx.get(picture, trust_env=False).headers["Content-Type"].startswith("image/")
+    files = re.findall(r'"url": "([^"]+)"', json.dumps(data))
+    assert files
+    for file in files:
+        assert file.startswith(place)
+        assert httpx.get(file, trust_env=False).headers["Content-Disposition"] == "attachment"
     kind, message = ask(place, "C1CC")
     assert kind == "error"
     assert "C1CC" in json.dumps(message)
@@ -570,11 +572,13 @@ def test_a_model_that_does_not_fit_its_processor_is_one_sentence(
 def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path, untrained: Path) -> None:
     private = tmp_path / "p"
     private.mkdir()
+    (tmp_path / "alice").mkdir()
+    (tmp_path / "alice" / "tox").symlink_to(untrained)
     parent = f"""
         import subprocess, sys
         worker = subprocess.Popen(
-            [sys.executable, "-P", "-m", "medhub.demo.worker", {str(untrained)!r}, "--name", "alice/tox",
-             "--socket", {str(private / "socket")!r}, "--memory", str(4 << 30), "--upload", "1000000"],
+            [sys.executable, "-P", "-m", "medhub.demo.worker", "alice/tox", "--socket", {str(private / "socket")!r},
+             "--memory", str(4 << 30), "--upload", "1000000"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )
         print(worker.pid, worker.stdout.readline(), flush=True)
