@@ -329,19 +329,20 @@ def _private_folder(root: Path) -> Path:
     """Return a new folder under `root` for one worker, readable for nobody else; it names this process, for `sweep`."""
     root.mkdir(mode=0o700, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root.resolve()))
-    for name in ("home", "tmp"):
+    for name in ("home", "tmp", "gradio"):
         (folder / name).mkdir()
     return folder
 
 
 def _environment(folder: Path) -> dict[str, str]:
     """Return a worker's environment: offline, nothing of the Hub's, and every place to write in the private folder."""
-    home, temporary = str(folder / "home"), str(folder / "tmp")
+    home = str(folder / "home")
     return {name: os.environ[name] for name in KEPT if name in os.environ} | {
         "HOME": home,
         "HF_HOME": home,
-        "TMPDIR": temporary,
-        "GRADIO_TEMP_DIR": temporary,
+        "TMPDIR": str(folder / "tmp"),
+        # a folder beside it: what lies in its own, Gradio takes for its copy, and a temporary file goes after the answer
+        "GRADIO_TEMP_DIR": str(folder / "gradio"),
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "GRADIO_ANALYTICS_ENABLED": "False",

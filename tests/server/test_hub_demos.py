@@ -555,7 +555,7 @@ def test_a_pushed_model_answers(served: TestHub, demos: Demos, alice: Browser, u
     assert re.search(r"Max core file size +0 +0", Path(f"/proc/{demo.process.pid}/limits").read_text())
     folder = demo.folder
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert any((folder / "tmp").iterdir()), "what visitors give and get lies in the worker's own folder"
+    assert any((folder / "gradio").iterdir()), "what visitors give and get lies in the worker's own folder"
 
 
 def test_a_model_that_does_not_fit_its_processor_is_one_sentence(
