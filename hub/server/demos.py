@@ -341,7 +341,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "HOME": home,
         "HF_HOME": home,
         "TMPDIR": str(folder / "tmp"),
-        # a folder beside it: what lies in its own, Gradio takes for its copy, and a temporary file goes after the answer
+        # beside it: what lies in its own folder Gradio does not copy, and a temporary file goes after the answer
         "GRADIO_TEMP_DIR": str(folder / "gradio"),
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
