@@ -101,11 +101,12 @@ def changing(data: Path | None, action: str, *, note: str) -> Iterator[Session]:
 
 def recover(hub: Hub) -> None:
     """Bring in order what a killed process left behind: changes that the database has not seen, abandoned files."""
-    from medhub.server import index
+    from medhub.server import demos, index
 
     index.refresh_dirty(hub)
     hub.git.sweep(ABANDONED)
     hub.blobs.sweep(ABANDONED)
+    demos.sweep(hub)
 
 
 def first_token(hub: Hub) -> str | None:

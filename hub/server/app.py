@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from medhub.server.demos import Demos
 from medhub.server.errors import BadRequest, NotFound, OutOfSpace, Refusal
 from medhub.server.hub import Hub
 from medhub.server.limits import Limits
@@ -21,15 +22,16 @@ from medhub.server.web import failures
 
 ROUTES = (
     "identity", "oauth", "repositories", "listing", "browse", "revisions", "uploads", "downloads", "lfs", "xet", "git",
-    "discussions", "gating", "social",
+    "discussions", "gating", "social", "demos",
 )  # fmt: skip
 """Modules of medhub.server.routes, each with a `router`. The pages come last: a model's page is at /namespace/name."""
 
 
-def create_app(hub: Hub) -> ASGIApp:
-    """Return the application that serves this Hub."""
+def create_app(hub: Hub, demos: Demos) -> ASGIApp:
+    """Return the application that serves this Hub and its demos, which the caller closes in the end."""
     app = FastAPI(title="MedHub", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.hub = hub
+    app.state.demos = demos
     app.state.limits = Limits(hub.settings.requests)
     for name in ROUTES:
         app.include_router(import_module(f"medhub.server.routes.{name}").router)

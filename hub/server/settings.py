@@ -45,6 +45,12 @@ class Settings:
     """What happens to files that can run code when they are loaded."""
     requests: int = 50_000
     """Requests that one account, or one address without an account, may make in five minutes."""
+    demos: int = 2
+    """Demos of models that run at once; 0 offers none."""
+    demo_memory: int = 4096
+    """MiB of memory that one demo may take."""
+    demo_minutes: int = 15
+    """Minutes after which a demo that nobody uses is stopped."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ, **given: Any) -> Settings:

@@ -88,6 +88,23 @@ def people(hub: Hub) -> dict[str, str]:
     return tokens
 
 
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model of chem/toxicity, small and untrained, that a demo can run."""
+    pytest.importorskip("gradio", reason="the extra 'demo' is not installed")
+    pytest.importorskip("rdkit", reason="the extra 'chem' is not installed")
+    from web_client import card
+
+    from medhub.checks.subject import Subject
+    from medhub.predictor import Predictor
+    from medhub.registry import get
+
+    network = Subject(get("chem/toxicity")).network("dnn")
+    folder = Predictor(network.task, network.model(), network.processor).save(tmp_path_factory.mktemp("model") / "tox")
+    (folder / "README.md").write_bytes(card("tox"))
+    return folder
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """An empty database."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -195,3 +196,35 @@ def test_pages_fit_on_a_telephone_and_can_be_read(visit: Callable[..., Any], sch
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide == 0, f"{path} is {wide} pixels too wide"
         assert page.evaluate(CONTRAST) == [], path
+
+
+def test_a_model_is_tried(visit: Callable[..., Any], served: Any, untrained: Path) -> None:
+    from medhub.registry import get
+
+    make(served, "alice/tried", {path.name: path.read_bytes() for path in untrained.iterdir()})
+    page = visit("bob")
+    page.goto("/alice/tried")
+    page.get_by_role("link", name="Try it").click()
+    assert page.get_by_role("heading", name="The demo is starting").is_visible()
+    page.locator("iframe").wait_for(timeout=240_000)
+    demo = page.frame_locator("iframe")
+    demo.get_by_role("button", name="Predict").first.wait_for(timeout=60_000)
+    demo.get_by_text(get("chem/toxicity").module("demo").examples()[0][0], exact=True).first.click()
+    demo.get_by_text(re.compile(r"(halogen|nitro) \d+ %")).first.wait_for(timeout=60_000)
+    frame = page.frames[1]
+    assert frame.evaluate("window.origin") == "null"
+    assert frame.evaluate("(() => { try { return parent.document.title } catch { return 'out of reach' } })()") == (
+        "out of reach"
+    )
+    with page.expect_download() as download:
+        demo.locator("a[download]").first.click()
+    assert "." in download.value.suggested_filename
+
+
+def test_a_demo_without_scripts_says_what_to_do(visit: Callable[..., Any], served: Any, untrained: Path) -> None:
+    page = visit("bob", java_script_enabled=False, viewport=TELEPHONE)
+    make(served, "alice/plain", {path.name: path.read_bytes() for path in untrained.iterdir()})
+    page.goto("/alice/plain/try")
+    assert page.get_by_role("status").is_visible()
+    page.get_by_role("alert").wait_for(timeout=240_000)
+    assert "medhub demo alice/plain" in page.get_by_role("alert").inner_text()

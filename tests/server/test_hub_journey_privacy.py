@@ -13,6 +13,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from medhub.server.app import create_app
+from medhub.server.demos import Demos
 
 WEIGHTS = random.Random(11).randbytes(2_000_000)
 
@@ -165,7 +166,7 @@ def test_no_route_answers_a_stranger_with_content(served, private: dict[str, str
         "tag": "v1", "number": "1", "num": "1", "sha": private["sha"], "hash": private["xet"], "account": "alice",
         "user": "alice",
     }  # fmt: skip
-    routes = [route for route in every_route(create_app(served.hub)) if "GET" in route.methods]
+    routes = [route for route in every_route(create_app(served.hub, Demos(served.hub))) if "GET" in route.methods]
     assert len(routes) > 50
     with served.client(None) as client:
         for route in routes:

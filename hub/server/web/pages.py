@@ -8,6 +8,7 @@ from medhub.server.web import (
     accounts,
     audit,
     catalogue,
+    demos,
     discussions,
     files,
     history,
@@ -23,7 +24,21 @@ FORM_SIZE = 256 * 1024
 """Bytes that a form may send; a comment has at most 64 KiB, which the encoding may triple."""
 
 router = APIRouter(max_body_size=FORM_SIZE, include_in_schema=False)
-TOPICS = (static, catalogue, login, profile, tokens, audit, repository, files, history, discussions, settings, accounts)
+TOPICS = (
+    static,
+    catalogue,
+    login,
+    profile,
+    tokens,
+    audit,
+    repository,
+    files,
+    history,
+    discussions,
+    demos,
+    settings,
+    accounts,
+)
 
 for topic in TOPICS:
     router.include_router(topic.router)

@@ -39,6 +39,7 @@ def repo_page(visit: Visit, repo: Repo, template: str, *, tab: str, status: int 
         discussed = session.execute(waiting).scalar_one()
     return page(
         visit, template, status=status, repo=repo, tab=tab, right=right, Right=Right, liked=liked, discussed=discussed,
+        tryable=visit.demos.offers(repo),
         area=overview.tagged(tags, "area"), task=overview.tagged(tags, "task"), **context,
     )  # fmt: skip
 

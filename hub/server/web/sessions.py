@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from medhub.server import accounts
 from medhub.server.access import Principal
+from medhub.server.demos import Demos
 from medhub.server.errors import Forbidden, Unauthenticated
 from medhub.server.hub import Hub
 from medhub.server.limits import Limits
@@ -54,6 +55,12 @@ class Visit:
         """How often one may ask, and try a secret."""
         limits: Limits = self.request.app.state.limits
         return limits
+
+    @property
+    def demos(self) -> Demos:
+        """The models that visitors try."""
+        demos: Demos = self.request.app.state.demos
+        return demos
 
     @property
     def form_key(self) -> str:
