@@ -10,6 +10,6 @@ except ImportError as error:
     raise MedHubError("demos need Gradio; pip install 'medhub[demo]'") from error
 
 from medhub.demo.gallery import gallery
-from medhub.demo.page import build, launch
+from medhub.demo.page import STYLE, build, launch
 
-__all__ = ["build", "gallery", "launch"]
+__all__ = ["STYLE", "build", "gallery", "launch"]

@@ -106,7 +106,7 @@ def _end_with_parent(private: Path) -> None:
 
 def _page(name: str, *, upload: int) -> FastAPI:
     """Return the application: the page of a model by its name. Raises MedHubError where there can be none."""
-    from medhub.demo import build
+    from medhub.demo import STYLE, build
     from medhub.predictor import from_pretrained
 
     page = build(from_pretrained(name, device="cpu"))
@@ -117,7 +117,7 @@ def _page(name: str, *, upload: int) -> FastAPI:
     # no run history: browsers are shared; no word of an unexpected error: it may quote what another visitor gave
     return gradio.mount_gradio_app(
         app, page, path="/", footer_links=[], run_history=False, show_error=False, max_file_size=upload,
-        ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False,
+        ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False, css=STYLE,
     )  # fmt: skip
 
 
