@@ -63,7 +63,7 @@ def test_the_demo_predicts_explains_and_refuses(url: str) -> None:
     assert said.startswith("## ")
     assert "spoke for" in caption["value"]
     assert picture["value"]["url"].startswith(url)
-    assert [file["orig_name"] for file in files] == ["result.json", "result.png"]
+    assert [file["orig_name"] for file in files["value"]] == ["result.json", "result.png"]
     kind, (*_, caption, picture, _, _) = ask(url, "predict", "OC(=O)c1ccccc1OC(C)=O")
     assert (caption["visible"], picture["visible"]) == (False, False), "an explanation is one click more"
     kind, message = ask(url, "predict", "C1CC")
