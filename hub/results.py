@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,7 +158,7 @@ class ClassPrediction(Prediction):
         if not self.possible:
             return "The model does not decide: no class fits this input as it fits those that the model was tried on."
         if self.abstained:
-            return f"The model does not decide: it cannot rule out {' and '.join(self.possible)}."
+            return f"The model does not decide: it cannot rule out {_listed(self.possible)}."
         return f"The model decides: it rules out everything but {self.possible[0]}."
 
     def bars(self) -> dict[str, float]:
@@ -187,11 +187,16 @@ class MultiLabelPrediction(Prediction):
         undecided = [label for label, decision in self.decisions.items() if decision == "uncertain"]
         if not undecided:
             return "The model decides on every label."
-        return f"The model does not decide on {', '.join(undecided)}."
+        return f"The model does not decide on {_listed(undecided)}."
 
     def bars(self) -> dict[str, float]:
         """Return the probability of each label."""
         return self.probabilities
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Write names as a person would: "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _plain(value: Any) -> Any:
