@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from medhub.errors import MedHubError
+from medhub import errors
 
 try:
     import gradio  # noqa: F401
 except ImportError as error:
-    raise MedHubError("demos need Gradio; pip install 'medhub[demo]'") from error
+    raise errors.MedHubError("demos need Gradio; pip install 'medhub[demo]'") from error
 
 from medhub.demo.gallery import gallery
 from medhub.demo.page import STYLE, build, launch
