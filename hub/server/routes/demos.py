@@ -161,7 +161,7 @@ def _page_headers(place: str) -> dict[str, str]:
     sources = {
         "sandbox": SANDBOX,
         "default-src": "'none'",
-        "script-src": f"{here} 'unsafe-inline'",
+        "script-src": f"{here} 'unsafe-inline' 'unsafe-eval'",  # Gradio compiles the templates of its HTML component
         "style-src": f"{here} 'unsafe-inline'",
         "img-src": f"{here} data: blob:",
         "media-src": f"{here} data: blob:",
