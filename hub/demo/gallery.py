@@ -39,7 +39,6 @@ def gallery() -> gradio.Blocks:
     entries = _entries()
     uploads = Uploads()
     with open_blocks("MedHub") as page:
-        gradio.Navbar(visible=False)
         gradio.Markdown(f"# MedHub\n{len(entries)} models of medicine that can be tried here.")
         show_notice()
         sought = gradio.Textbox(label="Search", placeholder="x-ray, protein, toxicity, gru ...", max_lines=1)
