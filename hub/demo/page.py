@@ -32,20 +32,31 @@ STYLE = """
 .models li {border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: 0.75rem; margin: 0}
 .models a {font-weight: 600; padding: 0}
 .said {overflow-wrap: anywhere}
-.figures {width: 100%; border-collapse: collapse}
-.figures caption {text-align: left; padding-bottom: 0.25rem; color: var(--body-text-color)}
-.figures :is(th, td) {border: 0; padding: 0.15rem 0.5rem 0.15rem 0; font-weight: 400; text-align: left}
-.figures th {overflow-wrap: anywhere; width: 40%}
-.figures td:nth-child(2) {width: 40%}
-.figures td:nth-child(3) {white-space: nowrap; text-align: right}
+.html-container {padding: 0 !important}
+.prose .figures {width: 100%; border-collapse: collapse; border: 0; margin: 0}
+.prose .figures caption {text-align: left; padding-bottom: 0.25rem; color: var(--body-text-color)}
+.prose .figures tr {border: 0; background: none}
+.prose .figures :is(th, td) {border: 0; padding: 0.15rem 0.5rem 0.15rem 0; font-weight: 400; text-align: left}
+.prose .figures th {overflow-wrap: anywhere}
+.prose .figures td:nth-child(2) {width: 40%}
+.prose .figures td:nth-child(n + 3) {white-space: nowrap; text-align: right}
 .figures i {display: block; height: 0.75rem; min-width: 1px; border-radius: 2px; background: var(--color-accent)}
 .nav-holder {display: none !important}
-.image-container {padding-top: 2.25rem}
+.downloads .label-clear-button {display: none}
+.image-container:not(:has(.base-image)) {padding-top: 2.25rem}
+.container:has(> .image-container .base-image) {margin-top: 2.25rem}
+.image-container:has(.base-image) > .icon-button-wrapper {top: -2rem}
 """
-"""The gallery's bar of pages goes, since its cards lead to them; a picture begins under its label and its buttons."""
+"""The gallery's bar of pages goes, since its cards lead to them; a picture, with a mask over it (`.base-image`) or
+without, begins under its label and its buttons."""
 WAITING = "<p>The result appears here.</p>"
-ANNOUNCE = "() => document.querySelectorAll('.said').forEach(said => said.setAttribute('aria-live', 'polite'))"
-"""A screen reader says what comes there."""
+TELL = """() => {
+    document.querySelectorAll(".block.said").forEach(said => said.setAttribute("aria-live", "polite"))
+    document.querySelectorAll(".block > .upload-container").forEach(button => button.setAttribute(
+        "aria-label", `${button.parentElement.querySelector("label").innerText.trim()}: choose or drop files`
+    ))
+}"""
+"""Lets a screen reader say the result when it comes, and what each button for files is for."""
 
 
 def open_blocks(title: str) -> gradio.Blocks:
@@ -103,7 +114,9 @@ def fill(
                     label="Explanation", interactive=False, format="png", buttons=["download", "fullscreen"],
                     visible=False,
                 )  # fmt: skip
-                files = gradio.File(label="Download the result", file_count="multiple", interactive=False)
+                files = gradio.File(
+                    label="Download the result", file_count="multiple", interactive=False, elem_classes="downloads"
+                )
                 with gradio.Accordion("As data", open=False):
                     record = gradio.JSON(label="The result as JSON", show_label=False)
     everything = [said, *outputs, caption, picture, files, record, shown]
@@ -120,7 +133,7 @@ def fill(
         button.click(_clear, outputs=[said, shown], queue=False, show_progress="hidden", api_visibility="private").then(
             partial(answer, explain=name == "explain"), inputs=inputs, outputs=everything, api_name=f"{prefix}{name}"
         )
-    gradio.on(fn=None, js=ANNOUNCE)
+    gradio.on(fn=None, js=TELL)
     uploads.watch(inputs)
     with gradio.Accordion("Use it from code", open=False):
         gradio.Markdown(about.code(prefix=prefix))
@@ -151,7 +164,7 @@ def _answer(load: Callable[[], Predictor], plugin: Any, *values: Any, explain: b
     try:
         result: Prediction = load().predict(plugin.raw(*values), explain=explain)
     except MedHubError as error:
-        raise gradio.Error(str(error), duration=None, print_exception=False) from error
+        raise gradio.Error(_without_folders(str(error), values), duration=None, print_exception=False) from error
     explained = result.explanation
     # names come from the visitor's file
     told = f"<h2>{escape(result.title())}</h2><p>{escape(result.certainty())}</p>"
@@ -172,6 +185,14 @@ def _answer(load: Callable[[], Predictor], plugin: Any, *values: Any, explain: b
             result.to_dict(),
             gradio.Column(visible=True),
         ]
+
+
+def _without_folders(message: str, values: tuple[Any, ...]) -> str:
+    """Name the files that a visitor gave as the visitor does, not by where the server keeps them."""
+    for path in [path for value in values for path in (value if isinstance(value, list) else [value])]:
+        if isinstance(path, str) and Path(path).is_absolute():
+            message = message.replace(f"{Path(path).parent}/", "")
+    return message
 
 
 def _clear() -> list[Any]:
