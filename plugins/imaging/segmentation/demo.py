@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
 from ..files import read_image
@@ -39,10 +38,12 @@ def raw(files: list[str] | None) -> Image:
 
 def examples() -> dict[str, list[Any]]:
     """Return drawn nuclei and two made-up volumes, as files in a temporary folder."""
+    import nibabel
+
     folder = Path(tempfile.mkdtemp(prefix="medhub-examples-"))
     rows = synthetic(size=4).rows
-    nuclei = folder / "drawn-nuclei.png"
-    PIL.Image.fromarray(draw_nuclei()).save(nuclei)
+    nuclei = folder / "drawn-nuclei.nii"  # a picture tells no size, without which a model for volumes refuses it
+    nibabel.save(nibabel.Nifti1Image(draw_nuclei().T[..., None], np.eye(4)), nuclei)
     found: dict[str, list[Any]] = {"nuclei in fluorescence, drawn": [[str(nuclei)]]}
     for number, file in enumerate((rows[0]["input"][0], rows[2]["input"][0]), start=1):
         path = folder / file["path"]
@@ -104,7 +105,7 @@ def _table(result: SegmentationPrediction) -> list[list[str]]:
 
 
 def draw_nuclei(seed: int = 0) -> NDArray[np.uint8]:
-    """Draw nuclei in fluorescence: bright ovals of uneven light on a dark ground; (256, 256, 3)."""
+    """Draw nuclei in fluorescence: bright ovals of uneven light on a dark ground; (256, 256)."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[:256, :256].astype(float)
     light = np.full(rows.shape, 12.0)
@@ -114,4 +115,4 @@ def draw_nuclei(seed: int = 0) -> NDArray[np.uint8]:
         distance = np.hypot((rows - row) * stretch, (columns - column) / stretch)
         light += random.uniform(60, 150) / (1 + np.exp((distance - random.uniform(10, 15)) / 1.2))
     light += random.normal(0, 3, light.shape)
-    return np.broadcast_to(light.clip(0, 255).round().astype(np.uint8)[..., None], (256, 256, 3)).copy()
+    return light.clip(0, 255).round().astype(np.uint8)
