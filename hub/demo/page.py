@@ -37,8 +37,9 @@ STYLE = """
 .prose .figures caption {text-align: left; padding-bottom: 0.25rem; color: var(--body-text-color)}
 .prose .figures tr {border: 0; background: none}
 .prose .figures :is(th, td) {border: 0; padding: 0.15rem 0.5rem 0.15rem 0; font-weight: 400; text-align: left}
-.prose .figures th {overflow-wrap: anywhere}
+.prose .figures th {overflow-wrap: break-word}
 .prose .figures td:nth-child(2) {width: 40%}
+@media (max-width: 40rem) {.prose .figures td:nth-child(2) {width: 15%}}
 .prose .figures td:nth-child(n + 3) {white-space: nowrap; text-align: right}
 .figures i {display: block; height: 0.75rem; min-width: 1px; border-radius: 2px; background: var(--color-accent)}
 .nav-holder {display: none !important}
