@@ -306,7 +306,7 @@ def test_the_gallery_is_searched_and_leads_to_a_model(gallery: str, visit: Calla
     cards.first.wait_for()
     assert cards.count() == len(zoo_index())
     assert not page.get_by_text("Home", exact=True).is_visible()
-    page.get_by_label("Search").fill("tox21")
+    page.get_by_label("Search").fill("nuclear receptors")
     page.wait_for_function("document.querySelectorAll('.models a').length === 1")
     cards.first.click()
     page.wait_for_url("**/tox21-toxicity")

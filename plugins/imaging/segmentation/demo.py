@@ -109,8 +109,8 @@ def draw_nuclei(seed: int = 0) -> NDArray[np.uint8]:
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[:256, :256].astype(float)
     light = np.full(rows.shape, 12.0)
-    for row, column in [(row, column) for row in range(32, 256, 48) for column in range(32, 256, 48)]:
-        row, column = row + random.uniform(-8, 8), column + random.uniform(-8, 8)
+    for place in np.ndindex(5, 5):
+        row, column = 32 + 48 * np.array(place) + random.uniform(-8, 8, 2)
         stretch = random.uniform(0.8, 1.25)
         distance = np.hypot((rows - row) * stretch, (columns - column) / stretch)
         light += random.uniform(60, 150) / (1 + np.exp((distance - random.uniform(10, 15)) / 1.2))
