@@ -313,7 +313,8 @@ def test_the_gallery_is_searched_and_leads_to_a_model(gallery: str, visit: Calla
     page.get_by_role("button", name="aspirin", exact=True).click()
     assert "CC(=O)Oc1ccccc1C(=O)O" in answered(page).inner_text()
     page.get_by_role("link", name="All models").click()
-    page.get_by_label("Search").fill("no such thing")
+    cards.first.wait_for()
+    page.get_by_label("Search").fill("zebrafish")
     page.get_by_text("No model has all of these words").wait_for()
 
 

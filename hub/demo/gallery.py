@@ -51,7 +51,7 @@ def gallery() -> gradio.Blocks:
     for entry in entries:
         name = entry.about.name
         with page.route(name, show_in_navbar=False):
-            gradio.Markdown("[All models](./)")
+            gradio.HTML('<a href="./">All models</a>')  # Markdown would open it beside this page
             fill(entry.about, entry.task, partial(load, name), uploads=uploads, prefix=f"{name}-")
     page.unload(uploads.forget)
     return page
