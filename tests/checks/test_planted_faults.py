@@ -232,7 +232,7 @@ FAULTS = (
           "give rows that a visitor can try"),
     Fault("demo", "odd example", "demo.py", "    return {\n", "    return {'odd': [1, 2]} or {\n",
           "one value an input"),
-    Fault("demo", "not to be shown", "demo.py", "gradio.HTML()", "gradio.Image()", "give what it takes"),
+    Fault("demo", "not to be shown", "demo.py", "gradio.HTML()", "gradio.Dataframe()", "give what it takes"),
     Fault("demo", "values", "demo.py", "result.probabilities)]", "result.probabilities), 1]", "one value for each"),
     Fault("card", "settings that diverge", "config.py", "3e-3", "3e30", "ower the learning rate"),
     Fault("card", "a metric that fails", "metrics.py", "", METRICS + FEW, "metrics.py:8"),
