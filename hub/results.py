@@ -181,13 +181,16 @@ class MultiLabelPrediction(Prediction):
         return f"{self.input}: {top} {percentage(self.probabilities[top])}"
 
     def certainty(self) -> str:
-        """Say for which labels the model does not decide."""
+        """Say on which labels the model decides and how, and on which it does not."""
         if self.decisions is None:
             return ""
         undecided = [label for label, decision in self.decisions.items() if decision == "uncertain"]
-        if not undecided:
-            return "The model decides on every label."
-        return f"The model does not decide on {_listed(undecided)}."
+        if undecided:
+            return f"The model does not decide on {_listed(undecided)}."
+        yes = [label for label, decision in self.decisions.items() if decision == "yes"]
+        if len(self.decisions) == 1:
+            return f"The model decides: {'yes' if yes else 'no'}."
+        return f"The model decides on every label: {'yes to ' + _listed(yes) if yes else 'no to all'}."
 
     def bars(self) -> dict[str, float]:
         """Return the probability of each label."""

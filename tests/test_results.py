@@ -37,7 +37,9 @@ def test_a_class_is_told_with_what_cannot_be_ruled_out(
     ("decisions", "said"),
     [
         (None, ""),
-        ({"a": "yes", "b": "no", "c": "no"}, "The model decides on every label."),
+        ({"a": "yes", "b": "no", "c": "no"}, "The model decides on every label: yes to a."),
+        ({"a": "no", "b": "no", "c": "no"}, "The model decides on every label: no to all."),
+        ({"a": "yes"}, "The model decides: yes."),
         ({"a": "yes", "b": "uncertain", "c": "no"}, "The model does not decide on b."),
         ({"a": "uncertain", "b": "uncertain", "c": "uncertain"}, "The model does not decide on a, b and c."),
     ],

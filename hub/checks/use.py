@@ -119,7 +119,7 @@ def check_demo(network: Network) -> None:
     examples = network.task.module("demo").examples()
     if not examples:
         raise CheckFailed("examples() is empty; give rows that a visitor can try, without patient data")
-    for row in examples:
+    for row in examples.values():
         if len(row) != len(answer.inputs):
             raise CheckFailed(
                 f"an example has {len(row)} values for {len(answer.inputs)} inputs; give one value an input"

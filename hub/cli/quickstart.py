@@ -80,7 +80,7 @@ def quickstart(
 def _predict(model: Predictor, folder: Path) -> None:
     """Show a prediction of the task's first example, and how to make it again."""
     plugin = model.task.module("demo")
-    raw = plugin.raw(*plugin.examples()[0])
+    raw = plugin.raw(*next(iter(plugin.examples().values())))
     result = model.predict(raw, explain=True)
     picture = folder / "prediction.png"
     result.to_picture().save(picture)

@@ -39,7 +39,6 @@ def gallery() -> gradio.Blocks:
     entries = _entries()
     uploads = Uploads()
     with open_blocks("MedHub") as page:
-        gradio.Navbar(visible=False)
         gradio.Markdown(f"# MedHub\n{len(entries)} models of medicine that can be tried here.")
         show_notice()
         sought = gradio.Textbox(label="Search", placeholder="x-ray, protein, toxicity, gru ...", max_lines=1)
@@ -52,7 +51,7 @@ def gallery() -> gradio.Blocks:
     for entry in entries:
         name = entry.about.name
         with page.route(name, show_in_navbar=False):
-            gradio.Markdown("[All models](./)")
+            gradio.HTML('<a href="./">All models</a>')  # Markdown would open it beside this page
             fill(entry.about, entry.task, partial(load, name), uploads=uploads, prefix=f"{name}-")
     page.unload(uploads.forget)
     return page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from medhub.pictures import figures
 from medhub.results import ClassPrediction
 
 from .data import LABELS, synthetic
@@ -21,20 +22,23 @@ def raw(intervals: str) -> str:
     return intervals
 
 
-def examples() -> list[list[str]]:
-    """Return one recording of each rhythm; both are made up."""
+def examples() -> dict[str, list[str]]:
+    """Return one recording of each rhythm, by what a visitor is told of it; both are made up."""
     rows = synthetic(size=4).rows
-    firsts = [rows["labels"].index(label) for label in range(len(LABELS))]
-    return [[" ".join(f"{interval:.0f}" for interval in rows[first]["input"])] for first in firsts]
+    firsts = {label: rows["labels"].index(number) for number, label in enumerate(LABELS)}
+    return {
+        f"{label}, made up": [" ".join(f"{interval:.0f}" for interval in rows[first]["input"])]
+        for label, first in firsts.items()
+    }
 
 
 def outputs() -> list[Any]:
     """Return the components that show a result; the page adds the picture of the explanation."""
     import gradio
 
-    return [gradio.Label(label="Rhythm")]
+    return [gradio.HTML()]
 
 
 def draw(result: ClassPrediction) -> list[Any]:
     """Return the values of the output components."""
-    return [result.probabilities]
+    return [figures("Probability of each rhythm", result.probabilities)]

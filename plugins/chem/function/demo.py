@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from medhub.pictures import figures
 from medhub.results import MultiLabelPrediction
 from medhub.sequences.fasta import pasted
 
 EXAMPLES = {
-    "magainin_2": "GIGKFLHSAKKFGKAFVGEIMNS",
-    "glucagon": "HSQGTFTSDYSKYLDSRRAQDFVQWLMNT",
-    "DfrB1": "MERSSNEVSNPVAGNFVFPSNATFGMGDRVRKKSGAAWQGQIVGWYCTNLTPEGYAVESEAHPGSVQIYPVAALERIN",
+    "magainin 2, of a frog's skin": "GIGKFLHSAKKFGKAFVGEIMNS",
+    "glucagon, a hormone": "HSQGTFTSDYSKYLDSRRAQDFVQWLMNT",
+    "DfrB1, resists trimethoprim": "MERSSNEVSNPVAGNFVFPSNATFGMGDRVRKKSGAAWQGQIVGWYCTNLTPEGYAVESEAHPGSVQIYPVAALERIN",
 }
 """A peptide of a frog's skin that kills bacteria, a hormone, and an enzyme that makes bacteria resist trimethoprim."""
 
@@ -22,9 +23,12 @@ def inputs() -> list[Any]:
 
     return [
         gradio.Textbox(
-            label="One gene or protein", info="letters, or FASTA", placeholder=">name\nGIGKFLHSAKK", lines=5
+            label="One gene or protein",
+            info="its letters, or FASTA; which of the two, 'About the model' says",
+            placeholder=">name\nGIGKFLHSAKK",
+            lines=5,
         ),
-        gradio.File(label="or a FASTA file of one", type="filepath"),
+        gradio.File(label="or a FASTA file with one sequence", type="filepath"),
     ]
 
 
@@ -33,18 +37,20 @@ def raw(text: str | None, file: str | None) -> str | Path:
     return Path(file) if file else pasted(text, cure="paste one, or upload a FASTA file")
 
 
-def examples() -> list[list[Any]]:
+def examples() -> dict[str, list[Any]]:
     """Return an antimicrobial peptide, one that is none, and a protein that makes bacteria resistant."""
-    return [[f">{name}\n{sequence}", None] for name, sequence in EXAMPLES.items()]
+    return {
+        name: [f">{name.partition(',')[0].replace(' ', '_')}\n{sequence}", None] for name, sequence in EXAMPLES.items()
+    }
 
 
 def outputs() -> list[Any]:
     """Return the components that show a result; the page adds the logo."""
     import gradio
 
-    return [gradio.Label(label="Probability of each function", num_top_classes=20, show_heading=False)]
+    return [gradio.HTML()]
 
 
 def draw(result: MultiLabelPrediction) -> list[Any]:
     """Return the values of the output components."""
-    return [result.probabilities]
+    return [figures("Probability of each function", result.probabilities)]

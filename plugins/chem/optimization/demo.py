@@ -18,7 +18,11 @@ def inputs() -> list[Any]:
     """Return the components that a visitor fills in."""
     import gradio
 
-    return [gradio.Textbox(label="SMILES of one molecule", placeholder="CC(=O)Nc1ccc(O)cc1", lines=2)]
+    return [
+        gradio.Textbox(
+            label="SMILES of one molecule", info="from which to start", placeholder="CC(=O)Nc1ccc(O)cc1", lines=2
+        )
+    ]
 
 
 def raw(smiles: str) -> str:
@@ -26,9 +30,9 @@ def raw(smiles: str) -> str:
     return smiles
 
 
-def examples() -> list[list[str]]:
-    """Return well-known molecules, a row each."""
-    return [[smiles] for smiles in EXAMPLES.values()]
+def examples() -> dict[str, list[str]]:
+    """Return well-known molecules."""
+    return {name: [smiles] for name, smiles in EXAMPLES.items()}
 
 
 def outputs() -> list[Any]:
@@ -36,8 +40,14 @@ def outputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.Image(label="The molecule, and what is proposed near it", interactive=False, format="png"),
-        gradio.Dataframe(label="Proposals", headers=COLUMNS, interactive=False),
+        gradio.Image(
+            label="The molecule, and what is proposed near it",
+            interactive=False,
+            format="png",
+            buttons=["download", "fullscreen"],
+            alt_text="Structures of the molecule and of those proposed",
+        ),
+        gradio.Dataframe(label="Proposals, the most drug-like (qed) first", headers=COLUMNS, interactive=False),
     ]
 
 

@@ -70,9 +70,13 @@ class ProposalPrediction(Prediction):
     def title(self) -> str:
         """Say how many molecules are proposed, and the best one's figures."""
         if not self.proposals:
-            return f"{self.input}: no other molecule is proposed"
+            return "no other molecule is proposed"
         count = f"{len(self.proposals)} molecule{'s' if len(self.proposals) > 1 else ''}"
-        return f"{self.input}: {count}, the best {self.proposals[0].smiles} ({self.proposals[0].caption()})"
+        return f"{count} proposed, the best with {self.proposals[0].caption()}"
+
+    def certainty(self) -> str:
+        """Say what the figures are worth; the model has no rule by which it would not decide."""
+        return "Figures are calculated from the drawing of a molecule; none of the molecules has been made or tested."
 
     def bars(self) -> dict[str, float]:
         """Return the best molecule's drug-likeness."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from medhub.pictures import percentage
+from medhub.pictures import figures, percentage
 
 from .results import ToxicityPrediction
 
@@ -16,8 +16,6 @@ EXAMPLES = {
     "benzo[a]pyrene": "c1ccc2c(c1)cc1ccc3cccc4ccc2c1c34",
 }
 """A painkiller, a plastic's building block, a hormone, an anti-androgen that harms the liver, a carcinogen of smoke."""
-
-COLUMNS = ["toxicity", "probability", "spread of the members", "decision"]
 
 
 def inputs() -> list[Any]:
@@ -32,9 +30,9 @@ def raw(smiles: str) -> str:
     return smiles
 
 
-def examples() -> list[list[str]]:
-    """Return well-known molecules, a row each."""
-    return [[smiles] for smiles in EXAMPLES.values()]
+def examples() -> dict[str, list[str]]:
+    """Return well-known molecules."""
+    return {name: [smiles] for name, smiles in EXAMPLES.items()}
 
 
 def outputs() -> list[Any]:
@@ -42,17 +40,14 @@ def outputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.Label(label="Probability of each toxicity", num_top_classes=12, show_heading=False),
-        gradio.Dataframe(label="How far the members differ, and the decision", headers=COLUMNS, interactive=False),
-        gradio.Textbox(label="Read as", info="largest organic part, uncharged", interactive=False),
+        gradio.HTML(),
+        gradio.Textbox(label="Read as", info="the largest organic part, uncharged, as SMILES", interactive=False),
     ]
 
 
 def draw(result: ToxicityPrediction) -> list[Any]:
     """Return the values of the output components."""
     decisions = result.decisions or {}
-    rows = [
-        [name, percentage(probability), f"± {percentage(result.spread[name])}", decisions.get(name, "")]
-        for name, probability in result.probabilities.items()
-    ]
-    return [result.probabilities, rows, result.input]
+    notes = {name: f"± {percentage(spread)} {decisions.get(name, '')}" for name, spread in result.spread.items()}
+    caption = "Probability of each toxicity, ± how far the model's members differ, and the decision"
+    return [figures(caption, result.probabilities, notes=notes), result.input]

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from medhub.errors import InputError
+from medhub.pictures import figures
 
+from ..guide import GUIDE
 from .results import GroupPrediction
 
 # fmt: off
 NAMES = ("temperature", "heart rate", "respiratory rate", "mean blood pressure", "white blood cells", "creatinine",
          "bilirubin", "albumin", "PaO2 to FiO2", "sodium", "coma score", "comorbidities", "diabetes", "dementia")
 PATIENTS = {
-    "septic":   (39.4, 128, 32, 58, 21.5, 2.9, 1.1, 2.3, 160, 134, 26, 1, 0, 0),
-    "stable":   (36.6,  78, 20, 92,  8.1, 1.0, 0.6, 3.6, 330, 139,  0, 2, 0, 0),
-    "diabetic": (36.8,  86, 22, 96,  9.0, 1.6, 0.5, 3.2, 290, 138,  0, 4, 1, 0),
+    "septic":     (39.4, 128, 32, 58, 21.5, 2.9, 1.1, 2.3, 160, 134, 26, 1, 0, 0),
+    "stable":     (36.6,  78, 20, 92,  8.1, 1.0, 0.6, 3.6, 330, 139,  0, 2, 0, 0),
+    "diabetic":   (36.8,  86, 22, 96,  9.0, 1.6, 0.5, 3.2, 290, 138,  0, 4, 1, 0),
 }
 LABS = {"creatinine": ("LOINC/2160-0", "mg/dL"), "albumin": ("LOINC/1751-7", "g/dL")}
 # fmt: on
@@ -30,8 +32,8 @@ def inputs() -> list[Any]:
     """Return the components that a visitor fills in."""
     import gradio
 
-    label = "Events of one patient: CSV (subject_id, time, code, value, unit), Parquet or a FHIR Bundle"
-    return [gradio.File(label=label, type="filepath")]
+    gradio.Markdown(GUIDE)
+    return [gradio.File(label="Events of one patient", type="filepath")]
 
 
 def raw(file: str | None) -> Path:
@@ -41,14 +43,14 @@ def raw(file: str | None) -> Path:
     return Path(file)
 
 
-def examples() -> list[list[Any]]:
+def examples() -> dict[str, list[Any]]:
     """Return invented patients, as files in a temporary folder."""
     folder = Path(tempfile.mkdtemp(prefix="medhub-examples-"))
-    rows = []
+    rows = {}
     for name, values in PATIENTS.items():
         path = folder / f"{name}.csv"
         path.write_text(_made_up(name, dict(zip(NAMES, values, strict=True))), encoding="utf-8")
-        rows.append([str(path)])
+        rows[f"a {name} patient, invented"] = [str(path)]
     return rows
 
 
@@ -57,8 +59,14 @@ def outputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.Label(label="Groups", show_heading=False),
-        gradio.Image(label="The groups, and the patient", interactive=False, format="png"),
+        gradio.HTML(),
+        gradio.Image(
+            label="The groups, and the patient",
+            interactive=False,
+            format="png",
+            buttons=["download", "fullscreen"],
+            alt_text="Map of the groups with the patient as a cross, and in what the groups differ",
+        ),
         gradio.Markdown(),
     ]
 
@@ -66,7 +74,11 @@ def outputs() -> list[Any]:
 def draw(result: GroupPrediction) -> list[Any]:
     """Return the values of the output components."""
     changed = "".join(f"\n- {count:,} × {reason}" for reason, count in result.changed.items())
-    return [result.probabilities, result.picture(), f"While reading:{changed}" if changed else ""]
+    return [
+        figures("Probability of each group", result.probabilities),
+        result.picture(),
+        f"While reading:{changed}" if changed else "",
+    ]
 
 
 def _made_up(name: str, values: dict[str, float]) -> str:

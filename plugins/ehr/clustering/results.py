@@ -98,6 +98,17 @@ class GroupPrediction(Prediction):
         share = "" if self.share is None else f", as are {percentage(self.share)} of the patients"
         return f"{self.input}: {self.group} ({percentage(self.probabilities[self.group])}){share}"
 
+    def certainty(self) -> str:
+        """Say how clearly the patient is of the group; the model has no rule by which it would not decide."""
+        others = {name: value for name, value in self.probabilities.items() if name != self.group}
+        if not others:
+            return ""
+        second = max(others, key=others.__getitem__)
+        said = f"the next is {second} ({percentage(others[second])}). The model always names a group."
+        if self.probabilities[self.group] > sum(others.values()):
+            return f"The group is likelier than all others together; {said}"
+        return f"The patient lies between groups: none is likelier than all others together; {said}"
+
     def bars(self) -> dict[str, float]:
         """Return the probability of each group."""
         return self.probabilities

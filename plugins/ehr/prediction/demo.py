@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from medhub.errors import InputError
+from medhub.pictures import figures
 
+from ..guide import GUIDE
 from .results import RiskPrediction
 
 HOURS = 48
@@ -37,11 +39,14 @@ def inputs() -> list[Any]:
     """Return the components that a visitor fills in."""
     import gradio
 
+    gradio.Markdown(GUIDE)
     return [
-        gradio.File(
-            label="Events: CSV (subject_id, time, code, value, unit), Parquet or a FHIR Bundle", type="filepath"
+        gradio.File(label="Events of one patient", type="filepath"),
+        gradio.Textbox(
+            label="Index time",
+            info="what came later is not looked at; empty: after the last event",
+            placeholder="2024-05-31T14:30:00",
         ),
-        gradio.Textbox(label="Index time", info="empty: behind the last event", placeholder="2024-05-31T14:30:00"),
     ]
 
 
@@ -52,13 +57,17 @@ def raw(file: str | None, index: str | None) -> dict[str, Any]:
     return {"events": Path(file), "index": (index or "").strip() or None}
 
 
-def examples() -> list[list[Any]]:
+def examples() -> dict[str, list[Any]]:
     """Return two invented patients in intensive care, as files in a temporary folder, one of them at two times."""
     folder = Path(tempfile.mkdtemp(prefix="medhub-examples-"))
     steady, worsening = folder / "steady.csv", folder / "worsening.csv"
     steady.write_text(_made_up(age=54, worse=0.0), encoding="utf-8")
     worsening.write_text(_made_up(age=79, worse=1.0), encoding="utf-8")
-    return [[str(steady), ""], [str(worsening), ""], [str(worsening), "2020-01-01T16:00:00"]]
+    return {
+        "a steady patient, invented": [str(steady), ""],
+        "a worsening patient, invented": [str(worsening), ""],
+        "the same after eight hours": [str(worsening), "2020-01-01T16:00:00"],
+    }
 
 
 def outputs() -> list[Any]:
@@ -66,7 +75,7 @@ def outputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.Label(label="Risk", show_heading=False),
+        gradio.HTML(),
         gradio.Markdown(),
     ]
 
@@ -78,7 +87,7 @@ def draw(result: RiskPrediction) -> list[Any]:
         f"Told for {result.index}, from {result.events:,} events of the {result.hours:g} hours before; "
         f"{result.unknown_events:,} of them have codes that the model does not know."
     )
-    return [result.probabilities, said + (f"\n\nWhile reading:{changed}" if changed else "")]
+    return [figures("Risk", result.probabilities), said + (f"\n\nWhile reading:{changed}" if changed else "")]
 
 
 def _made_up(*, age: int, worse: float) -> str:

@@ -6,7 +6,9 @@ import io
 from typing import Any
 
 from medhub.errors import InputError
+from medhub.pictures import figures
 
+from ..guide import GUIDE
 from .results import Recommendation
 
 HEADER = "subject_id,time,code,value,unit"
@@ -42,7 +44,7 @@ HEART = """
 1,2021-05-03T08:00,VISIT/inpatient,,
 1,2021-05-03T10:00,ICD9CM/427,,
 """
-EXAMPLES = (KIDNEY, HEART)
+EXAMPLES = {"a kidney that fails, invented": KIDNEY, "a heart that failed, invented": HEART}
 """Two invented patients: one whose kidneys fail under her tablets, one whose heart failed under his."""
 
 
@@ -50,8 +52,9 @@ def inputs() -> list[Any]:
     """Return the components that a visitor fills in."""
     import gradio
 
+    gradio.Markdown(GUIDE)
     return [
-        gradio.File(label="One patient's events: CSV, Parquet, or a FHIR Bundle as JSON", type="filepath"),
+        gradio.File(label="Events of one patient", type="filepath"),
         gradio.Textbox(label="or the events as CSV", placeholder=PLACEHOLDER, lines=8),
     ]
 
@@ -71,9 +74,9 @@ def raw(file: str | None, text: str | None) -> Any:
         raise InputError(f"the events are no CSV: {error}; begin with the line {HEADER}") from error
 
 
-def examples() -> list[list[Any]]:
-    """Return invented patients, a row each."""
-    return [[None, HEADER + rows] for rows in EXAMPLES]
+def examples() -> dict[str, list[Any]]:
+    """Return invented patients."""
+    return {name: [None, HEADER + rows] for name, rows in EXAMPLES.items()}
 
 
 def outputs() -> list[Any]:
@@ -82,7 +85,7 @@ def outputs() -> list[Any]:
 
     return [
         gradio.Markdown(),
-        gradio.Label(label="Probability of each drug", num_top_classes=10, show_heading=False),
+        gradio.HTML(),
     ]
 
 
@@ -94,4 +97,4 @@ def draw(result: Recommendation) -> list[Any]:
     if result.unknown_events:
         lines.append(f"- {result.unknown_events} of {result.events} events have codes that the model does not know.")
     lines += [f"- {count} events: {reason}." for reason, count in result.changed.items()]
-    return ["\n".join(lines), result.probabilities]
+    return ["\n".join(lines), figures("Probability of each drug", result.probabilities)]

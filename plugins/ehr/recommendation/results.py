@@ -39,6 +39,15 @@ class Recommendation(Prediction):
         warning = f"; {len(self.interactions)} interacting" if self.interactions else ""
         return f"{self.input}: {said or 'none of the drugs'}{warning}"
 
+    def certainty(self) -> str:
+        """Say what the probabilities mean; the model has no rule by which it would not decide."""
+        meaning = (
+            "how probably such a patient fares well with the best set that has the drug"
+            if self.objective == "outcome"
+            else "how probably such a patient was given the drug, not whether it helps"
+        )
+        return f"A probability says {meaning}. The model always answers, also where it knows little of the patient."
+
     def bars(self) -> dict[str, float]:
         """Return the probability of each drug."""
         return self.probabilities

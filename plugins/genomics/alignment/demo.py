@@ -29,7 +29,12 @@ def inputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.Textbox(label="Two sequences as FASTA", placeholder=">one\nMKVLEE\n>other\nMRVLE", lines=6),
+        gradio.Textbox(
+            label="Two sequences as FASTA",
+            info="proteins, or DNA, as the model says",
+            placeholder=">one\nMKVLEE\n>other\nMRVLE",
+            lines=6,
+        ),
         gradio.File(label="or a FASTA file of two sequences", type="filepath"),
     ]
 
@@ -44,13 +49,16 @@ def raw(text: str | None, file: str | None) -> str | Path:
     return text
 
 
-def examples() -> list[list[Any]]:
+def examples() -> dict[str, list[Any]]:
     """Return a pair of well-known proteins, and a made-up one."""
     made_up = synthetic(size=2).rows[1]["input"]
-    return [
-        [HAEMOGLOBINS, None],
-        [">ancestor\n" + made_up["first"] + "\n>descendant\n" + made_up["second"] + "\n", None],
-    ]
+    return {
+        "haemoglobin and myoglobin": [HAEMOGLOBINS, None],
+        "an ancestor and its descendant, made up": [
+            ">ancestor\n" + made_up["first"] + "\n>descendant\n" + made_up["second"] + "\n",
+            None,
+        ],
+    }
 
 
 def outputs() -> list[Any]:
@@ -58,8 +66,14 @@ def outputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.Image(label="Alignment", show_label=False, interactive=False, format="png"),
-        gradio.Dataframe(headers=["", ""], label="Summary", interactive=False),
+        gradio.Image(
+            label="Alignment: the darker a column, the surer",
+            interactive=False,
+            format="png",
+            buttons=["download", "fullscreen"],
+            alt_text="The two sequences in rows; their text stands beneath",
+        ),
+        gradio.Dataframe(headers=["measure", "value"], label="Summary", interactive=False),
         gradio.Code(label="As text", lines=8, interactive=False),
     ]
 

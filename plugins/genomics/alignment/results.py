@@ -20,6 +20,9 @@ from .rows import LABEL_NAMES
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+SURE, DOUBTFUL = 0.9, 0.5
+"""Confidences from which on, and under which, words call a column so."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AlignedSequence:
@@ -105,6 +108,13 @@ class AlignmentPrediction(Prediction):
             return f"{self.input}: nothing of them belongs together"
         return (f"{self.input}: {percentage(self.identity)} identical, mean confidence "
                 f"{percentage(self.mean_confidence)}, {self.score:.0f} bits")  # fmt: skip
+
+    def certainty(self) -> str:
+        """Say how many columns are sure, and how many doubtful."""
+        known = [value for value in self.confidence if value is not None]
+        sure, doubtful = sum(value >= SURE for value in known), sum(value < DOUBTFUL for value in known)
+        return (f"Of {len(known)} columns of two residues {sure} are sure ({percentage(SURE)} or more) and {doubtful} "
+                f"doubtful (less than {percentage(DOUBTFUL)}).") if known else ""  # fmt: skip
 
     def bars(self) -> dict[str, float]:
         """Return the mean confidence under the name of the only label."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medhub.errors import InputError
+from medhub.pictures import figures
 from medhub.results import ClassPrediction
 from medhub.sequences.fasta import pasted
 
@@ -25,9 +26,9 @@ def inputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.Textbox(label="One sequence", info="letters, or FASTA", placeholder=">name\nACGT", lines=4),
-        gradio.File(label="or a VCF", type="filepath"),
-        gradio.File(label="and the FASTA file of its reference", type="filepath"),
+        gradio.Textbox(label="One sequence", info="its letters, or FASTA", placeholder=">name\nACGT", lines=4),
+        gradio.File(label="or, for the effect of a variant, a VCF", type="filepath"),
+        gradio.File(label="and the FASTA file in which the VCF's positions are counted", type="filepath"),
         gradio.Number(label="Which of the VCF's variants", info="counted from 1", value=1, precision=0, minimum=1),
     ]
 
@@ -41,17 +42,17 @@ def raw(text: str | None, vcf: str | None, reference: str | None, number: float 
     return pasted(text, cure="paste one, or upload a VCF and its reference")
 
 
-def examples() -> list[list[Any]]:
+def examples() -> dict[str, list[Any]]:
     """Return a promoter, a stretch that is none, and a variant in the promoter, as files in a temporary folder."""
     folder = Path(tempfile.mkdtemp(prefix="medhub-examples-"))
     reference, vcf = folder / "HBB.fasta", folder / "HBB.vcf"
     reference.write_text(f">HBB core promoter\n{HBB}\n", encoding="utf-8")
     vcf.write_text(HBB_VARIANT, encoding="utf-8")
-    return [
-        [f">beta_globin\n{HBB}", None, None, 1],
-        [f">SV40\n{TERMINATOR}", None, None, 1],
-        ["", str(vcf), str(reference), 1],
-    ]
+    return {
+        "promoter of beta-globin": [f">beta_globin\n{HBB}", None, None, 1],
+        "terminator of SV40": [f">SV40\n{TERMINATOR}", None, None, 1],
+        "variant of beta-thalassaemia": ["", str(vcf), str(reference), 1],
+    }
 
 
 def outputs() -> list[Any]:
@@ -59,19 +60,13 @@ def outputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.Label(label="Probability of each class (of a variant: with it)", show_heading=False),
-        gradio.Dataframe(
-            label="Probabilities without and with the variant", headers=["class", "without", "with"], interactive=False
-        ),
+        gradio.HTML(),
     ]
 
 
 def draw(result: ClassPrediction | VariantPrediction) -> list[Any]:
     """Return the values of the output components."""
-    table = []
     if isinstance(result, VariantPrediction):
-        table = [
-            [name, f"{before:.3f}", f"{result.alternative_probabilities[name]:.3f}"]
-            for name, before in result.reference_probabilities.items()
-        ]
-    return [result.bars(), table]
+        without = figures("Probability of each class without the variant", result.reference_probabilities)
+        return [without + figures("with the variant", result.alternative_probabilities)]
+    return [figures("Probability of each class", result.probabilities)]

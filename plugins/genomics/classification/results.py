@@ -32,6 +32,10 @@ class VariantPrediction(Prediction):
         )
         return f"{self.input}: {self.label} {before} before, {after} after (log-odds {self.score:+.2f})"
 
+    def certainty(self) -> str:
+        """Say what the change does not tell; the model has no rule by which it would not decide."""
+        return "This is how the model's answer changes with the variant, not whether the variant causes a disease."
+
     def bars(self) -> dict[str, float]:
         """Return the probability of each class with the variant."""
         return self.alternative_probabilities

@@ -21,6 +21,8 @@ EXAMPLES = {
 }
 # fmt: on
 """Human proteins: a small one of strands and a helix, one of helices only, and a hormone's precursor."""
+SECONDARY = {"H": "H, helix", "E": "E, strand", "C": "C, coil"}
+"""The three states of a protein's backbone, in the order in which models name them."""
 MOST_ROWS = 200
 """Runs, or positions, that the table on the page shows; the file has all."""
 
@@ -30,7 +32,7 @@ def inputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.Textbox(label="One sequence", info="letters, or FASTA", placeholder=">name\nMQIFVKTLTGK", lines=4),
+        gradio.Textbox(label="One sequence", info="its letters, or FASTA", placeholder=">name\nMQIFVKTLTGK", lines=4),
         gradio.File(label="or a FASTA file of one sequence", type="filepath"),
     ]
 
@@ -40,9 +42,9 @@ def raw(text: str | None, file: str | None) -> str | Path:
     return Path(file) if file else pasted(text, cure="paste one, or upload a FASTA file")
 
 
-def examples() -> list[list[Any]]:
-    """Return well-known proteins, a row each."""
-    return [[f">{name}\n{sequence}", None] for name, sequence in EXAMPLES.items()]
+def examples() -> dict[str, list[Any]]:
+    """Return well-known proteins."""
+    return {name.replace("_", " "): [f">{name}\n{sequence}", None] for name, sequence in EXAMPLES.items()}
 
 
 def outputs() -> list[Any]:
@@ -50,7 +52,13 @@ def outputs() -> list[Any]:
     import gradio
 
     return [
-        gradio.Image(label="Labels, the bars as high as they are probable", interactive=False, format="png"),
+        gradio.Image(
+            label="Labels, the bars as high as they are probable",
+            interactive=False,
+            format="png",
+            buttons=["download", "fullscreen"],
+            alt_text="The sequence with a bar a position; the table tells its runs",
+        ),
         gradio.Dataframe(label="Runs of one label", interactive=False, wrap=True),
     ]
 
@@ -59,7 +67,15 @@ def draw(result: LabelledSequence | SequenceLikelihood) -> list[Any]:
     """Return the values of the output components."""
     if isinstance(result, LabelledSequence):
         header = ["label", "from", "to", "mean probability"]
-        table = [[run.label, run.start, run.end, f"{run.confidence:.2f}"] for run in result.segments]
+        table = [
+            [
+                SECONDARY.get(run.label, run.label) if result.names == (*SECONDARY,) else run.label,
+                run.start,
+                run.end,
+                f"{run.confidence:.2f}",
+            ]
+            for run in result.segments
+        ]
     else:
         header = ["next", "probability"]
         ordered = sorted(result.following.items(), key=lambda item: item[1], reverse=True)

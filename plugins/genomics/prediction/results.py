@@ -21,6 +21,8 @@ from .segments import runs
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+SURE, DOUBTFUL = 0.9, 0.5
+"""Probabilities of a label from which on, and under which, words call a position so."""
 MOST_LIKELY = 5
 """Continuations of a sequence that are named."""
 
@@ -78,6 +80,12 @@ class LabelledSequence(Prediction):
     def title(self) -> str:
         """Say which share of the positions has which label."""
         return f"{self.input}: " + ", ".join(f"{name} {percentage(share)}" for name, share in self.bars().items())
+
+    def certainty(self) -> str:
+        """Say how many positions are sure, and how many doubtful."""
+        sure, doubtful = (self.confidence >= SURE).sum(), (self.confidence < DOUBTFUL).sum()
+        return (f"Of {len(self.labels)} positions {sure} are sure ({percentage(SURE)} or more) and {doubtful} doubtful "
+                f"(less than {percentage(DOUBTFUL)}).")  # fmt: skip
 
     def bars(self) -> dict[str, float]:
         """Return the share of the positions that have each label."""

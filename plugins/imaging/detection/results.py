@@ -68,6 +68,13 @@ class DetectionPrediction(Prediction):
         """Say how many objects of each label are found."""
         return ", ".join(f"{count} {label}" for label, count in self.counts.items())
 
+    def certainty(self) -> str:
+        """Say what counts as found, and how many objects are to be expected."""
+        expected = ", ".join(f"{number:.1f} {label}" for label, number in self.expected.items())
+        return (
+            f"Counted are boxes that are likelier right than wrong. Weighed by their probability there are {expected}."
+        )
+
     def bars(self) -> dict[str, float]:
         """Return the probability of each label's most probable box, 0 where there is none."""
         return {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..files import read_image
 from ..image import Image
@@ -18,14 +19,14 @@ SHOWN = 512
 """Pixels of the longer side to which a small slice is enlarged."""
 KEPT_SECONDS = 3600
 """For so long the slider finds a visitor's volume."""
-HEADERS = ["Label", "Objects", "Size", "Share", "Probability"]
+HEADERS = ["label", "objects", "size", "share", "probability"]
 
 
 def inputs() -> list[Any]:
     """Return the components that a visitor fills in."""
     import gradio
 
-    label = "Image: PNG, JPEG, DICOM or NIfTI; several DICOM files are one series"
+    label = "Image, series or volume: PNG, JPEG, DICOM, NIfTI"
     # browsers know no type of these files, so that only their names can be asked for, and DICOM often has none
     return [gradio.File(label=label, file_count="multiple", type="filepath")]
 
@@ -35,15 +36,20 @@ def raw(files: list[str] | None) -> Image:
     return read_image(files or [])
 
 
-def examples() -> list[list[Any]]:
-    """Return two made-up volumes, as files in a temporary folder."""
+def examples() -> dict[str, list[Any]]:
+    """Return drawn nuclei and two made-up volumes, as files in a temporary folder."""
+    import nibabel
+
     folder = Path(tempfile.mkdtemp(prefix="medhub-examples-"))
     rows = synthetic(size=4).rows
-    paths = []
-    for file in (rows[0]["input"][0], rows[2]["input"][0]):
-        paths.append(folder / file["path"])
-        paths[-1].write_bytes(file["bytes"])
-    return [[[str(path)]] for path in paths]
+    nuclei = folder / "drawn-nuclei.nii"  # a picture tells no size, without which a model for volumes refuses it
+    nibabel.save(nibabel.Nifti1Image(draw_nuclei().T[..., None], np.eye(4)), nuclei)
+    found: dict[str, list[Any]] = {"nuclei in fluorescence, drawn": [[str(nuclei)]]}
+    for number, file in enumerate((rows[0]["input"][0], rows[2]["input"][0]), start=1):
+        path = folder / file["path"]
+        path.write_bytes(file["bytes"])
+        found[f"volume {number}, made up"] = [[str(path)]]
+    return found
 
 
 def outputs() -> list[Any]:
@@ -53,8 +59,8 @@ def outputs() -> list[Any]:
     """
     import gradio
 
-    regions = gradio.AnnotatedImage(label="Regions", height=SHOWN)
-    place = gradio.Slider(label="Slice", minimum=1, maximum=2, step=1, visible=False)
+    regions = gradio.AnnotatedImage(label="Regions", buttons=["fullscreen"])
+    place = gradio.Slider(label="Slice of the volume", minimum=1, maximum=2, step=1, visible=False)
     sizes = gradio.Dataframe(headers=HEADERS, label="Sizes", interactive=False)
     kept = gradio.State(None, time_to_live=KEPT_SECONDS)
     place.release(_draw_slice, inputs=[kept, place], outputs=[regions], api_visibility="private")
@@ -96,3 +102,17 @@ def _table(result: SegmentationPrediction) -> list[list[str]]:
          f"{region.confidence:.2f}"]
         for label, region in result.regions.items()
     ]  # fmt: skip
+
+
+def draw_nuclei(seed: int = 0) -> NDArray[np.uint8]:
+    """Draw nuclei in fluorescence: bright ovals of uneven light on a dark ground; (256, 256)."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:256, :256].astype(float)
+    light = np.full(rows.shape, 12.0)
+    for place in np.ndindex(5, 5):
+        row, column = 32 + 48 * np.array(place) + random.uniform(-8, 8, 2)
+        stretch = random.uniform(0.8, 1.25)
+        distance = np.hypot((rows - row) * stretch, (columns - column) / stretch)
+        light += random.uniform(60, 150) / (1 + np.exp((distance - random.uniform(10, 15)) / 1.2))
+    light += random.normal(0, 3, light.shape)
+    return light.clip(0, 255).round().astype(np.uint8)

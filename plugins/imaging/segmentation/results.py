@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medhub.errors import InputError
+from medhub.pictures import percentage
 from medhub.results import Prediction
 
 from ..export import save_dicom_seg, save_label_png, save_nifti
@@ -114,6 +115,13 @@ class SegmentationPrediction(Prediction):
         """Say what was found of each label."""
         said = [_say(label, region) for label, region in self.regions.items() if region.pixels]
         return f"{self.input}: " + ("; ".join(said) or f"no {' or '.join(self.labels)} found")
+
+    def certainty(self) -> str:
+        """Say how sure the model is of what it found; it has no rule by which it would not decide."""
+        sure = [
+            f"{percentage(region.confidence)} in {label}" for label, region in self.regions.items() if region.pixels
+        ]
+        return f"Mean probability of a pixel's label: {', '.join(sure)}. Borders are less sure." if sure else ""
 
     def bars(self) -> dict[str, float]:
         """Return the mean probability of each label over its region."""

@@ -183,9 +183,8 @@ def test_demo_takes_text_or_a_file_and_no_path() -> None:
     for text_of_visitor in ("", None, "/etc/passwd", "MKV"):
         with pytest.raises(InputError, match="two sequences as FASTA"):
             demo.raw(text_of_visitor, None)
-    result = predictor().predict(demo.examples()[1][0])
-    picture, summary, shown, files = demo.draw(result)
+    result = predictor().predict([*demo.examples().values()][1][0])
+    picture, summary, shown = demo.draw(result)
     assert picture.width > 100
     assert summary[3][1] == result.cigar
     assert result.first.name in shown
-    assert all(Path(file).is_file() for file in files)
