@@ -12,11 +12,10 @@ from medhub.demo.about import About
 from medhub.demo.page import fill, open_blocks, show_notice
 from medhub.demo.uploads import Uploads
 from medhub.predictor import from_pretrained
-from medhub.registry import Task, get, tasks, zoo_index, zoo_models
+from medhub.registry import AREAS, Task, get, tasks, zoo_index, zoo_models
 
 LOADED = 4
 """Models that are kept in memory, the latest used."""
-AREAS = {"imaging": "Imaging", "genomics": "Genomics", "ehr": "Health records", "chem": "Chemistry"}
 
 
 @dataclass(frozen=True)

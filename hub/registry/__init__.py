@@ -6,10 +6,11 @@
 """
 
 from medhub.registry.discovery import ENTRY_POINT_GROUP, Location, find, get, get_by_model_type, register, tasks
-from medhub.registry.task import Task
+from medhub.registry.task import AREAS, Task
 from medhub.registry.zoo import zoo_index, zoo_models
 
 __all__ = [
+    "AREAS",
     "ENTRY_POINT_GROUP",
     "Location",
     "Task",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # these need torch, and a Task must be listable without it
     from medhub.modeling import MedConfig, MedModel
     from medhub.processing import Processor
 
+AREAS = {"imaging": "Imaging", "genomics": "Genomics", "ehr": "Health records", "chem": "Chemistry"}
+"""How the areas are written for people, in the order in which they are shown; a stranger's plugin may bring another."""
 TASK_ID = re.compile(r"[a-z][a-z0-9_]*/[a-z][a-z0-9_]*")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from clients import client_environment, run_python
+from web_client import Browser
 
 from medhub.server import accounts
 from medhub.server.database import Database
@@ -86,6 +88,23 @@ def people(hub: Hub) -> dict[str, str]:
         accounts.set_role(session, org, accounts.get_account(session, "alice"), "admin")
         accounts.set_role(session, org, accounts.get_account(session, "bob"), "read")
     return tokens
+
+
+@pytest.fixture(scope="module")
+def browse(served: TestHub) -> Iterator[Callable[..., Browser]]:
+    """Returns a browser of somebody, or of a stranger."""
+    with ExitStack() as stack:
+        yield lambda who=None: stack.enter_context(closing(Browser(served, who)))
+
+
+@pytest.fixture(scope="module")
+def alice(browse: Callable[..., Browser]) -> Browser:
+    return browse("alice")
+
+
+@pytest.fixture(scope="module")
+def bob(browse: Callable[..., Browser]) -> Browser:
+    return browse("bob")
 
 
 @pytest.fixture(scope="session")

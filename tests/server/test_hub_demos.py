@@ -73,23 +73,6 @@ def passwords(served: TestHub) -> None:
     give_passwords(served)
 
 
-@pytest.fixture(scope="module")
-def browse(served: TestHub) -> Iterator[Callable[..., Browser]]:
-    """Returns a browser of somebody, or of a stranger."""
-    with ExitStack() as stack:
-        yield lambda who=None: stack.enter_context(closing(Browser(served, who)))
-
-
-@pytest.fixture(scope="module")
-def alice(browse: Callable[..., Browser]) -> Browser:
-    return browse("alice")
-
-
-@pytest.fixture(scope="module")
-def bob(browse: Callable[..., Browser]) -> Browser:
-    return browse("bob")
-
-
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch, served: TestHub, demos: Demos) -> Iterator[None]:
     """Workers are demo_worker.py; those of this test end with it."""

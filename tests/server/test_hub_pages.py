@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
@@ -40,23 +39,6 @@ POLICY = (
 @pytest.fixture(scope="module", autouse=True)
 def passwords(served: Any) -> None:
     give_passwords(served)
-
-
-@pytest.fixture(scope="module")
-def browse(served: Any) -> Iterator[Callable[..., Browser]]:
-    """Returns a browser of somebody, or of a stranger."""
-    with ExitStack() as stack:
-        yield lambda who=None: stack.enter_context(closing(Browser(served, who)))
-
-
-@pytest.fixture(scope="module")
-def alice(browse: Callable[..., Browser]) -> Browser:
-    return browse("alice")
-
-
-@pytest.fixture(scope="module")
-def bob(browse: Callable[..., Browser]) -> Browser:
-    return browse("bob")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from medhub.registry import AREAS
 from medhub.server.routes.paths import PREFIXES, base_url
 from medhub.server.tables import Repo
 from medhub.server.web import static
@@ -24,7 +25,6 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-AREAS = {"imaging": "Imaging", "genomics": "Genomics", "ehr": "Health records", "chem": "Chemistry"}
 KIND_NAMES = {"model": "Models", "dataset": "Data sets", "space": "Spaces"}
 KIND_WORD = {"model": "model", "dataset": "data set", "space": "Space"}
 NOTICES = {

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medhub.registry import AREAS
 from medhub.server.cards import INTENDED_USE, Card
 from medhub.server.tables import Repo
-from medhub.server.web.layout import AREAS
 
 LONGEST = 300
 """Characters of a value that are shown; a card may hold whole books."""
