@@ -33,7 +33,7 @@ from medhub.server.tables import Repo
 router = APIRouter(max_body_size=UPLOAD + (1 << 20), include_in_schema=False)
 PLACE = "/api/demos"
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Trusts nobody, for workers speak no TLS. Made once: httpx would read all authorities' certificates at each request."""
+"""Trusts nobody, for workers speak no TLS. Made once: httpx would read all authorities at each request."""
 LIFETIME = 24 * 3600
 """Seconds that a page "Try it" can be used without loading it again."""
 TO_WORKER = ("accept", "accept-encoding", "accept-language", "content-length", "content-type", "if-none-match", "range")
